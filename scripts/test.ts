@@ -1,0 +1,83 @@
+// `make test`: the checks, then every suite, then one line that sums what ran. A suite that fails
+// does not hide the ones after it.
+
+import { spawn } from "node:child_process";
+
+interface Tally {
+  passed: number;
+  failed: number;
+}
+
+const suites: Record<string, readonly string[]> = {
+  unit: ["mocha", "--config", "test/unit/.mocharc.json"],
+  integration: ["mocha", "--config", "test/integration/.mocharc.json"],
+  e2e: ["mocha", "--config", "test/e2e/.mocharc.json"],
+};
+
+const checks: readonly (readonly string[])[] = [
+  ["tsc", "-b"],
+  ["oxlint", "--type-aware", "--deny-warnings"],
+  ["biome", "format"],
+  ["node", "scripts/generate.ts", "--check"],
+];
+
+/** Runs a command with its output passed through; resolves to its exit code and what it printed. */
+async function run(argv: readonly string[]): Promise<{ code: number; output: string }> {
+  const [command, ...args] = argv;
+  if (command === undefined) throw new Error("an empty command was asked for");
+  return await new Promise((resolve, reject) => {
+    const child = spawn(`node_modules/.bin/${command}`, args, {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, FORCE_COLOR: "0" },
+    });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+      process.stdout.write(chunk);
+    });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+function countOf(output: string, word: "passing" | "failing"): number {
+  const counts = [...output.matchAll(new RegExp(`^\\s+(\\d+) ${word}\\b`, "gm"))];
+  return Number(counts.at(-1)?.[1] ?? 0);
+}
+
+/** One check counts as one test, so that a stale file fails the sum and not only the exit code. */
+async function runChecks(): Promise<Tally> {
+  const tally = { passed: 0, failed: 0 };
+  for (const check of checks) {
+    console.log(`check: ${check.join(" ")}`);
+    const { code } = await run(check);
+    if (code === 0) tally.passed += 1;
+    else tally.failed += 1;
+  }
+  return tally;
+}
+
+async function runSuite(name: string, argv: readonly string[]): Promise<Tally> {
+  const started = Date.now();
+  console.log(`\nsuite: ${name}`);
+  const { code, output } = await run(argv);
+  const passed = countOf(output, "passing");
+  const failed = countOf(output, "failing");
+  console.log(`suite ${name}: ${passed} passed in ${Math.round((Date.now() - started) / 1000)} s`);
+  // A suite that broke before it counted, or that ran nothing, is a failure of its own.
+  const broke = (code !== 0 && failed === 0) || passed + failed === 0;
+  return { passed, failed: failed + (broke ? 1 : 0) };
+}
+
+const only = process.argv.slice(2);
+const wanted = only.length === 0 ? ["checks", ...Object.keys(suites)] : only;
+const total: Tally = { passed: 0, failed: 0 };
+for (const name of wanted) {
+  const suite = suites[name];
+  if (name !== "checks" && suite === undefined) throw new Error(`there is no suite "${name}"`);
+  const tally = suite === undefined ? await runChecks() : await runSuite(name, suite);
+  total.passed += tally.passed;
+  total.failed += tally.failed;
+}
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;
