@@ -1,0 +1,104 @@
+// Kubernetes as Kiln asks it: typed verbs over the API server's REST interface, each with a deadline
+// and an AbortSignal. Server-side apply is the normal way to write.
+
+import type { KubeObject, ObjectPlace } from "./object.ts";
+import type { ResourceType } from "./types.ts";
+
+/** What to list or watch. An absent namespace means all of them. */
+export interface ListQuery {
+  readonly namespace?: string | undefined;
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+}
+
+/** One page of a list. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Version of the whole list: where a watch goes on. */
+  readonly resourceVersion: string;
+  /** Token of the next page; undefined on the last. */
+  readonly next?: string | undefined;
+}
+
+/** What to send with server-side apply: only the fields that Kiln owns. apiVersion and kind are filled in. */
+export type Applied<T extends KubeObject> = {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata: KubeObject["metadata"];
+} & { readonly [K in Exclude<keyof T, keyof KubeObject>]?: T[K] | undefined };
+
+/** Options of server-side apply. */
+export interface ApplyOptions {
+  /** Default "kiln-controller". */
+  readonly fieldManager?: string;
+  /** Take fields over that another manager set. Default true. */
+  readonly force?: boolean;
+}
+
+/** Which object to delete; `uid` and `resourceVersion` are preconditions (409 `Conflict` if not met). */
+export interface DeleteTarget extends ObjectPlace {
+  readonly uid?: string | undefined;
+  readonly resourceVersion?: string | undefined;
+}
+
+/** What happens to dependents. Kubernetes' default for our kinds is Background. */
+export type Propagation = "Background" | "Foreground" | "Orphan";
+
+/** The API server as one identity. Every method rejects with `ApiError`, or the signal's reason. */
+export interface KubeClient {
+  /** Undefined when there is none. */
+  get<T extends KubeObject>(
+    type: ResourceType<T>,
+    at: ObjectPlace,
+    signal: AbortSignal,
+  ): Promise<T | undefined>;
+  /** All pages. */
+  list<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: ListQuery,
+    signal: AbortSignal,
+  ): Promise<T[]>;
+  /** Rejects with `AlreadyExists` when the name is taken. Not retried after a lost answer. */
+  create<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Applied<T>,
+    signal: AbortSignal,
+  ): Promise<T>;
+  /** Replaces the object; the `resourceVersion` in it is the optimistic lock. */
+  replace<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Applied<T>,
+    signal: AbortSignal,
+  ): Promise<T>;
+  apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Applied<T>,
+    o: ApplyOptions,
+    signal: AbortSignal,
+  ): Promise<T>;
+  applyStatus<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: Applied<T>,
+    o: ApplyOptions,
+    signal: AbortSignal,
+  ): Promise<T>;
+  /** An object that is already gone is fine. */
+  delete(
+    type: ResourceType,
+    at: DeleteTarget,
+    signal: AbortSignal,
+    propagation?: Propagation,
+  ): Promise<void>;
+  /**
+   * Replaces the whole list of finalizers, if the object is still the version given (else
+   * `Conflict`): so no other owner's finalizer is dropped unseen. Undefined when it is gone.
+   */
+  setFinalizers<T extends KubeObject>(
+    type: ResourceType<T>,
+    object: T,
+    finalizers: readonly string[],
+    signal: AbortSignal,
+  ): Promise<T | undefined>;
+  /** The same API server with the rights of a service account and nothing more. */
+  asServiceAccount(namespace: string, name: string): KubeClient;
+}
