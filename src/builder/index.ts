@@ -1,0 +1,4 @@
+// What the rest of Kiln may use of the Builder slice: the only door into this folder.
+
+export type { BuilderRef, Fleet, Instance, InstanceLoad, NotReady } from "./instance.ts";
+export { builderKey, builderRefOf } from "./instance.ts";

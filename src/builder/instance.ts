@@ -1,0 +1,88 @@
+// What the rest of Kiln may know of a Builder: its instances, how to reach them, and why not. The
+// slice that drives runs codes against these types; `fleet.ts` fills them in.
+
+import type { BuilderSpec } from "../api/v1alpha1/index.ts";
+import type { Endpoint } from "../buildkit/index.ts";
+
+/** Which Builder. A ClusterBuilder has no namespace. */
+export interface BuilderRef {
+  readonly kind: "Builder" | "ClusterBuilder";
+  readonly namespace?: string;
+  readonly name: string;
+}
+
+/** One buildkitd of a Builder. */
+export interface Instance {
+  /** Stable for the daemon's life: the pod's name, or `remote-0`. */
+  readonly id: string;
+  /** BuildKit answered lately, over the connection that runs take. */
+  readonly ready: boolean;
+  /** Why not ready: CamelCase, as in the Builder's status. */
+  readonly reason?: string;
+  readonly message?: string;
+  /** As BuildKit's workers report them, e.g. `linux/amd64`; empty while unknown. */
+  readonly platforms: readonly string[];
+  /** e.g. `v0.34.2`. */
+  readonly version?: string;
+  /** Runs it takes at once. */
+  readonly capacity: number;
+  /** On its way out: takes no new run. */
+  readonly terminating: boolean;
+}
+
+/** Why a Builder takes no run now. */
+export interface NotReady {
+  /** CamelCase: the reason of its Ready condition. */
+  readonly reason: string;
+  /** A sentence that says what to do. */
+  readonly message: string;
+}
+
+/** How many runs are on an instance. */
+export interface InstanceLoad {
+  readonly running: number;
+}
+
+/** All Builders and their instances, from caches: nothing here waits but `endpoint`. */
+export interface Fleet {
+  /**
+   * The Builder that a run in `namespace` means; undefined when there is none. A ref without a kind
+   * means a Builder of the namespace. No ref: the namespace's Builder `default`, then ClusterBuilder `default`.
+   */
+  find(
+    ref: { readonly kind?: BuilderRef["kind"]; readonly name?: string } | undefined,
+    namespace: string,
+  ): BuilderRef | undefined;
+  /** Its spec with defaults filled in; undefined when it is gone or cannot be read. */
+  spec(ref: BuilderRef): BuilderSpec | undefined;
+  /** Undefined when at least one instance is ready. */
+  notReadyReason(ref: BuilderRef): NotReady | undefined;
+  /** Those of a Builder that is gone or being deleted: none, or terminating ones. */
+  instances(ref: BuilderRef): Instance[];
+  /**
+   * How to dial an instance, with TLS material read anew. Throws a `KilnError` of class `Builder`
+   * (`InstanceGone`, `TLSSecretUnreadable`, …).
+   */
+  endpoint(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Endpoint>;
+  /** Rings when an instance comes, goes or changes. Returns the function that ends it. */
+  onChange(listener: (ref: BuilderRef) => void): () => void;
+  /** The driver of runs says once how to count: for the numbers in status. */
+  reportLoad(
+    running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
+    queued: (ref: BuilderRef) => number,
+  ): void;
+}
+
+/** A key that tells Builders and ClusterBuilders apart: `Builder/shop/main`, `ClusterBuilder/main`. */
+export function builderKey(ref: BuilderRef): string {
+  return ref.namespace === undefined
+    ? `${ref.kind}/${ref.name}`
+    : `${ref.kind}/${ref.namespace}/${ref.name}`;
+}
+
+/** The ref that `builderKey` made `key` of. */
+export function builderRefOf(key: string): BuilderRef {
+  const [kind, second = "", third] = key.split("/");
+  if (kind === "ClusterBuilder") return { kind, name: second };
+  return { kind: "Builder", namespace: second, name: third ?? "" };
+}
