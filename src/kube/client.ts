@@ -1,6 +1,7 @@
 // Kubernetes as Kiln asks it: typed verbs over the API server's REST interface, each with a deadline
 // and an AbortSignal. Server-side apply is the normal way to write.
 
+import type { HttpResponse } from "./http/transport.ts";
 import type { KubeObject, ObjectPlace } from "./object.ts";
 import type { ResourceType } from "./types.ts";
 
@@ -20,7 +21,11 @@ export interface Page<T> {
   readonly next?: string | undefined;
 }
 
-/** What to send with server-side apply: only the fields that Kiln owns. apiVersion and kind are filled in. */
+/**
+ * What to send with server-side apply: only the fields that Kiln owns. apiVersion and kind are filled
+ * in. With `metadata.uid` the API server answers `Conflict` rather than write a namesake that took the
+ * object's place; with `metadata.resourceVersion` also when anybody else wrote meanwhile.
+ */
 export type Applied<T extends KubeObject> = {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -44,8 +49,28 @@ export interface DeleteTarget extends ObjectPlace {
 /** What happens to dependents. Kubernetes' default for our kinds is Background. */
 export type Propagation = "Background" | "Foreground" | "Orphan";
 
+/** Where a watch starts. */
+export interface WatchQuery extends ListQuery {
+  /** Events after this version. */
+  readonly resourceVersion: string;
+  /** The server ends the watch after this long. */
+  readonly timeoutSeconds: number;
+}
+
+/** What a cache needs of a client. */
+export interface ListWatcher {
+  /** At most `limit` objects after `next`. Rejects with `Gone` when `next` is too old. */
+  listPage<T extends KubeObject>(
+    type: ResourceType<T>,
+    query: ListQuery & { readonly limit: number; readonly next?: string | undefined },
+    signal: AbortSignal,
+  ): Promise<Page<T>>;
+  /** An open stream of watch events, bookmarks included, one JSON object a line. */
+  openWatch(type: ResourceType, query: WatchQuery, signal: AbortSignal): Promise<HttpResponse>;
+}
+
 /** The API server as one identity. Every method rejects with `ApiError`, or the signal's reason. */
-export interface KubeClient {
+export interface KubeClient extends ListWatcher {
   /** Undefined when there is none. */
   get<T extends KubeObject>(
     type: ResourceType<T>,
