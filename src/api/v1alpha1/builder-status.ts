@@ -1,0 +1,76 @@
+// What Kiln says about a Builder: what `docker buildx inspect` prints, for every instance.
+
+import { z } from "zod";
+import { listMap } from "../schema.ts";
+import { Condition, Count, statusLimits, StatusMessage, StatusReason } from "./shared.ts";
+
+const Platforms = z.array(z.string().max(64)).max(statusLimits.platforms);
+const Bytes = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const GcRule = z.object({
+  all: z.boolean().optional().describe("Whether internal and frontend images count as well."),
+  filters: z
+    .array(z.string().max(1024))
+    .max(32)
+    .optional()
+    .describe("Which cache records the rule is about."),
+  keepDuration: z
+    .string()
+    .max(64)
+    .optional()
+    .describe("How long an unused record is kept, for example 48h."),
+  reservedSpace: Bytes.optional().describe("Bytes of cache that are always kept."),
+  maxUsedSpace: Bytes.optional().describe("Bytes of cache above which records are removed."),
+  minFreeSpace: Bytes.optional().describe("Bytes of disk that should stay free."),
+});
+
+const Instance = z.object({
+  name: z.string().min(1).max(253).describe("Name of the pod, or remote-0."),
+  address: z.string().max(512).optional().describe("Where it answers."),
+  ready: z.boolean().describe("Whether it takes runs."),
+  reason: StatusReason.optional().describe("Why it is not ready, as one word."),
+  message: StatusMessage.optional().describe("Why it is not ready, and what to do."),
+  version: z.string().max(128).optional().describe("Version of BuildKit."),
+  platforms: Platforms.optional().describe("Platforms it can build for."),
+  labels: z
+    .record(z.string(), z.string().max(1024))
+    .meta({ maxProperties: 64 })
+    .optional()
+    .describe("Labels of its worker, such as the executor and the snapshotter."),
+  gcPolicy: z.array(GcRule).max(16).optional().describe("How it removes old cache records."),
+  running: Count.optional().describe("Runs that it builds now."),
+});
+
+/** Status of a Builder or a ClusterBuilder. */
+export const BuilderStatus = z.object({
+  observedGeneration: Count.optional().describe("metadata.generation that this speaks about."),
+  conditions: listMap(Condition, ["type"], 16)
+    .optional()
+    .describe("Ready; Reconciling and Stalled while they hold."),
+  driver: z.enum(["Kubernetes", "Remote"]).optional().describe("Driver in use."),
+  version: z
+    .string()
+    .max(128)
+    .optional()
+    .describe("Version of BuildKit; the oldest if they differ."),
+  platforms: Platforms.optional().describe("Platforms that at least one instance can build for."),
+  readyInstances: Count.optional().describe("Instances that take runs."),
+  totalInstances: Count.optional().describe("Instances there should be."),
+  runningRuns: Count.optional().describe("Runs that build now."),
+  queuedRuns: Count.optional().describe("Runs that wait for this Builder."),
+  instances: listMap(Instance, ["name"], statusLimits.instances)
+    .optional()
+    .describe("Each buildkitd."),
+  templateHash: z
+    .string()
+    .max(64)
+    .optional()
+    .describe("Hash of the pods as they should be; another hash means a roll."),
+});
+
+/** Status of a Builder or a ClusterBuilder. */
+export type BuilderStatus = z.output<typeof BuilderStatus>;
+/** One entry of `status.instances`. */
+export type BuilderInstanceStatus = z.output<typeof Instance>;
+/** One rule of an instance's GC policy. */
+export type GcRule = z.output<typeof GcRule>;

@@ -1,0 +1,75 @@
+// The kinds of kiln.build/v1alpha1, whole, as the API server returns them.
+
+import type { apiVersion } from "../kinds.ts";
+import type { BuilderSpec } from "./builder.ts";
+import type { BuilderStatus } from "./builder-status.ts";
+import type { BuildRunSpec } from "./buildrun.ts";
+import type { BuildRunStatus } from "./buildrun-status.ts";
+
+/** The metadata that Kiln reads; the API server may send more, which is kept. */
+export interface ObjectMeta {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly finalizers?: string[];
+  readonly labels?: Record<string, string>;
+  readonly annotations?: Record<string, string>;
+  readonly ownerReferences?: OwnerReference[];
+}
+
+/** An entry of `metadata.ownerReferences`. */
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
+}
+
+interface Resource<K extends string, Spec, Status> {
+  readonly apiVersion: typeof apiVersion;
+  readonly kind: K;
+  readonly metadata: ObjectMeta;
+  readonly spec: Spec;
+  readonly status?: Status;
+}
+
+/** A Builder, with defaults filled. */
+export type Builder = Resource<"Builder", BuilderSpec, BuilderStatus>;
+/** A ClusterBuilder, with defaults filled; `metadata.namespace` is never set. */
+export type ClusterBuilder = Resource<"ClusterBuilder", BuilderSpec, BuilderStatus>;
+/** A BuildRun, with defaults filled. */
+export type BuildRun = Resource<"BuildRun", BuildRunSpec, BuildRunStatus>;
+
+export type { Condition, SecretRef } from "./shared.ts";
+export { statusLimits } from "./shared.ts";
+export type { BuilderSpecInput, KubernetesDriver, RemoteDriver } from "./builder.ts";
+export { BuilderSpec, driverOf } from "./builder.ts";
+export type { BuilderInstanceStatus, GcRule } from "./builder-status.ts";
+export { BuilderStatus } from "./builder-status.ts";
+export type { BuildContext, GitContext, HttpContext } from "./context.ts";
+export type {
+  BuildRunSpecInput,
+  CacheExport,
+  CacheImport,
+  Dockerfile,
+  ImageOutput,
+  Output,
+  SecretMount,
+} from "./buildrun.ts";
+export { BuildRunSpec } from "./buildrun.ts";
+export type {
+  Attempt,
+  CacheReport,
+  Failure,
+  OutputStatus,
+  Progress,
+  Source,
+  Timings,
+} from "./buildrun-status.ts";
+export { BuildRunStatus } from "./buildrun-status.ts";
