@@ -1,0 +1,138 @@
+// What an agent is: the owner of running solves. The controller hands it complete jobs and may come and go; today both
+// live in one process, later the agent lives beside buildkitd and this interface goes over the wire unchanged.
+
+import type { Endpoint, SolveEvent, SolveRequest } from "../buildkit/index.ts";
+import type { ErrorClass } from "../errors/index.ts";
+import type { Sealed } from "./sealed.ts";
+
+/** One private key that the daemon may use through an agent socket; `id` is the SSH mount id (`default` for git contexts). */
+export interface SshKey {
+  readonly id: string;
+  /** PEM or OpenSSH text. */
+  readonly privateKey: string;
+}
+
+/** A login at one registry host, as docker config JSON spells hosts (Docker Hub: `https://index.docker.io/v1/`). */
+export interface RegistryLogin {
+  readonly username?: string;
+  readonly password?: string;
+  readonly identityToken?: string;
+  readonly registryToken?: string;
+}
+
+/** What a solve needs besides its request. Held in memory only. */
+export interface Materials {
+  readonly endpoint: Endpoint;
+  /** Session secrets by id. */
+  readonly secrets: ReadonlyMap<string, Buffer>;
+  /** Registry logins by host. */
+  readonly logins: ReadonlyMap<string, RegistryLogin>;
+  readonly sshKeys: readonly SshKey[];
+  /** Local trees by the name the frontend asks for: flat file names to contents. */
+  readonly trees: ReadonlyMap<string, ReadonlyMap<string, Buffer>>;
+}
+
+/** A solve, complete: nothing else has to be read to run it. */
+export interface Job {
+  /** `<uid of the run>-<attempt>`: the daemon refuses a second job of the same ref. */
+  readonly ref: string;
+  readonly request: SolveRequest;
+  readonly materials: Sealed<Materials>;
+}
+
+/** Why a solve failed, as plain data. Known secret values are already cut out of every text. */
+export interface SolveFailure {
+  readonly class: ErrorClass;
+  readonly reason: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly step?: string;
+  readonly dockerfile?: { readonly path: string; readonly line: number; readonly endLine?: number };
+  readonly exitCode?: number;
+  /** The last lines that the failed step printed, oldest first. */
+  readonly logTail: readonly string[];
+}
+
+/** What a finished solve made and used, read from the daemon. Everything is optional: facts never fail a solve. */
+export interface SolveFacts {
+  /** Digest of what was exported: of the index for several platforms. */
+  readonly digest?: string;
+  /** Bytes of the compressed layers, configs and manifests that `digest` reaches, without attestations. */
+  readonly size?: number;
+  readonly platforms: readonly { readonly platform: string; readonly digest: string; readonly size?: number }[];
+  readonly git?: { readonly url: string; readonly commit: string };
+  readonly http?: { readonly url: string; readonly checksum: string };
+  readonly baseImages: readonly { readonly ref: string; readonly digest: string }[];
+  /** Digest of the cache manifest that was exported. */
+  readonly cacheDigest?: string;
+}
+
+/** How a job ended. `cancelled` also stands for a solve whose caller vanished. */
+export type JobOutcome =
+  | { readonly kind: "succeeded"; readonly facts: SolveFacts; readonly finishedAt: string }
+  | { readonly kind: "failed"; readonly failure: SolveFailure; readonly finishedAt: string }
+  | { readonly kind: "cancelled"; readonly finishedAt: string };
+
+/** A job as `list` shows it. */
+export interface JobInfo {
+  readonly ref: string;
+  readonly state: "running" | "finished";
+  /** ISO time. */
+  readonly startedAt: string;
+  /** The offset that the next event will have. */
+  readonly nextOffset: number;
+}
+
+/**
+ * One entry of a job's event log. `gap` says that older entries were dropped because the reader was late; the latest
+ * record of every vertex follows it, so a fold over what is read always ends in the truth.
+ */
+export type JobEvent =
+  | { readonly kind: "solve"; readonly offset: number; readonly event: SolveEvent }
+  | { readonly kind: "gap"; readonly offset: number; readonly dropped: number }
+  | { readonly kind: "finished"; readonly offset: number; readonly outcome: JobOutcome };
+
+/** What the daemon itself remembers of a ref that no agent knows. */
+export type Recollection =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "running" }
+  | { readonly kind: "finished"; readonly outcome: JobOutcome };
+
+/** Which ref to ask a daemon about. */
+export interface RecallQuestion {
+  readonly ref: string;
+  /** Only the endpoint is used, and secret values to redact. */
+  readonly materials: Sealed<Materials>;
+  /** The frontend's `context` attribute, to tell the build's own source from others. */
+  readonly context?: string;
+}
+
+/** The owner of solves. Every method may be repeated. */
+export interface Agent {
+  /** Starts the job, and returns before it ends. A ref that is known already is not started again. */
+  start(job: Job): Promise<void>;
+  /** Every job that is running, or finished and not acknowledged. */
+  list(): Promise<readonly JobInfo[]>;
+  /**
+   * The events of a job from an offset, then as they happen, ending with `finished`. A slow reader never holds up the
+   * build: it gets a `gap`. Throws `JobUnknown` for a ref that is not in `list`.
+   */
+  attach(ref: string, fromEvent: number, signal: AbortSignal): AsyncIterable<JobEvent>;
+  /** Asks a job to end; it then finishes as `cancelled` unless it was faster. An unknown ref is no error. */
+  cancel(ref: string): Promise<void>;
+  /** The outcome is safe elsewhere: the job may be forgotten. A job that still runs is kept. */
+  acknowledge(ref: string): Promise<void>;
+  /** Asks the daemon's history for a ref. Throws `KilnError` of class `Builder` when the daemon can't be asked. */
+  recall(question: RecallQuestion, signal: AbortSignal): Promise<Recollection>;
+}
+
+/** `attach` was called with a ref that this agent does not have. */
+export class JobUnknown extends Error {
+  readonly ref: string;
+
+  constructor(ref: string) {
+    super(`no job ${ref}`);
+    this.name = "JobUnknown";
+    this.ref = ref;
+  }
+}

@@ -1,0 +1,118 @@
+// The event log of one job: append never waits, memory is bounded, readers resume by offset.
+
+import type { SolveEvent } from "../buildkit/index.ts";
+import type { JobEvent, JobOutcome } from "./agent.ts";
+
+/** Limits of one log. Defaults: 4,096 entries and 1 MiB of log bytes. */
+export interface EventLogLimits {
+  readonly maxEntries: number;
+  readonly maxLogBytes: number;
+}
+
+const defaultLimits: EventLogLimits = { maxEntries: 4096, maxLogBytes: 1024 * 1024 };
+
+function bytesOf(entry: JobEvent): number {
+  return entry.kind === "solve" && entry.event.kind === "log" ? entry.event.data.byteLength : 0;
+}
+
+/** An append-only log of a job's events that drops its oldest entries and remembers the latest record of each vertex. */
+export class EventLog {
+  readonly #limits: EventLogLimits;
+  readonly #vertices = new Map<string, SolveEvent>();
+  #entries: JobEvent[] = [];
+  #first = 0;
+  #logBytes = 0;
+  #outcome: JobOutcome | undefined;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(limits: EventLogLimits = defaultLimits) {
+    this.#limits = limits;
+  }
+
+  /** The offset that the next entry will have. */
+  get nextOffset(): number {
+    return this.#first + this.#entries.length;
+  }
+
+  /** How the job ended, or undefined while it runs. */
+  get outcome(): JobOutcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Adds what the solve reported. Ignored after `finish`. */
+  append(event: SolveEvent): void {
+    if (this.#outcome !== undefined) return;
+    if (event.kind === "vertex") this.#vertices.set(event.digest, event);
+    this.#push({ kind: "solve", offset: this.nextOffset, event });
+  }
+
+  /** Ends the log. The first outcome stays. */
+  finish(outcome: JobOutcome): void {
+    if (this.#outcome !== undefined) return;
+    this.#outcome = outcome;
+    this.#push({ kind: "finished", offset: this.nextOffset, outcome });
+  }
+
+  /** Reads from an offset until the log ends or the signal fires. */
+  async *read(fromOffset: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
+    let next = Math.max(0, fromOffset);
+    while (!signal.aborted) {
+      if (next < this.#first) {
+        yield { kind: "gap", offset: next, dropped: this.#first - next };
+        next = this.#first;
+        for (const event of [...this.#vertices.values()])
+          yield { kind: "solve", offset: next, event };
+        continue;
+      }
+      const entry = this.#entries[next - this.#first];
+      if (entry === undefined) {
+        if (this.#outcome !== undefined) return;
+        await this.#changed(signal);
+        continue;
+      }
+      next += 1;
+      yield entry;
+    }
+  }
+
+  async #changed(signal: AbortSignal): Promise<void> {
+    const aborted = Promise.withResolvers<void>();
+    const onAbort = (): void => aborted.resolve();
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      await Promise.race([this.#wake.promise, aborted.promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #push(entry: JobEvent): void {
+    this.#entries.push(entry);
+    this.#logBytes += bytesOf(entry);
+    this.#trim();
+    const woken = this.#wake;
+    this.#wake = Promise.withResolvers<void>();
+    woken.resolve();
+  }
+
+  // Cuts a quarter at a time, so that the cost of moving the array is spread over many appends.
+  #trim(): void {
+    const { maxEntries, maxLogBytes } = this.#limits;
+    if (this.#entries.length <= maxEntries && this.#logBytes <= maxLogBytes) return;
+    let cut = 0;
+    let bytes = this.#logBytes;
+    const keepEntries = Math.floor((maxEntries * 3) / 4);
+    const keepBytes = Math.floor((maxLogBytes * 3) / 4);
+    while (this.#entries.length - cut > keepEntries || bytes > keepBytes) {
+      const oldest = this.#entries[cut];
+      if (oldest === undefined) break;
+      bytes -= bytesOf(oldest);
+      cut += 1;
+    }
+    // The last entry stays, whatever its size: it may be the outcome.
+    cut = Math.min(cut, this.#entries.length - 1);
+    this.#entries = this.#entries.slice(cut);
+    this.#first += cut;
+    this.#logBytes = this.#entries.reduce((sum, entry) => sum + bytesOf(entry), 0);
+  }
+}

@@ -1,0 +1,163 @@
+// One job, run through the BuildKit client: materials become attachables, the answer becomes an outcome with the facts
+// that the daemon knows of it. Nothing is thrown: a job always ends in an outcome.
+
+import {
+  type Attachable,
+  BuildkitError,
+  type BuildkitClient,
+  type Endpoint,
+  type HistoryRecord,
+  type SolveEvent,
+  type SolveRequest,
+  type SolveResult,
+} from "../buildkit/index.ts";
+import { KilnError } from "../errors/index.ts";
+import type { Job, JobOutcome, RecallQuestion, Recollection, SolveFacts, SolveFailure } from "./agent.ts";
+import { attachablesOf, secretValues } from "./attachables.ts";
+import { imageFacts } from "./image-facts.ts";
+import { provenanceFacts } from "./provenance.ts";
+import { redactor } from "./redact.ts";
+
+/** Makes a client of a daemon; the caller closes it. */
+export type Connect = (endpoint: Endpoint) => BuildkitClient;
+
+/** What a running job is given. */
+export interface RunContext {
+  readonly connect: Connect;
+  onEvent(event: SolveEvent): void;
+}
+
+/** Reading facts may not hold up a finished run for longer, in milliseconds. */
+const factsDeadlineMs = 10_000;
+const provenanceType = "https://slsa.dev/provenance/";
+const noFacts: SolveFacts = { platforms: [], baseImages: [] };
+
+/** Runs a job to its end. */
+export async function runJob(job: Job, context: RunContext, signal: AbortSignal): Promise<JobOutcome> {
+  const materials = job.materials.open();
+  const redact = redactor(secretValues(materials));
+  const client = context.connect(materials.endpoint);
+  try {
+    const attachables: readonly Attachable[] = attachablesOf(materials);
+    const result = await client.solve(job.request, { attachables, onEvent: context.onEvent, signal });
+    const facts = await factsOf(client, job.request, result);
+    return { kind: "succeeded", facts, finishedAt: now() };
+  } catch (error) {
+    if (signal.aborted) return { kind: "cancelled", finishedAt: now() };
+    return outcomeOfError(error, redact);
+  } finally {
+    client.close();
+  }
+}
+
+/** Asks the daemon's history for a ref. Rejects with `KilnError` when the daemon can't be asked. */
+export async function recallRef(
+  { ref, materials, context }: RecallQuestion,
+  connect: Connect,
+  signal: AbortSignal,
+): Promise<Recollection> {
+  const client = connect(materials.open().endpoint);
+  try {
+    const record = await client.history(ref, signal);
+    if (record === undefined) return { kind: "unknown" };
+    if (record.active) return { kind: "running" };
+    const finishedAt = (record.completedAt ?? new Date()).toISOString();
+    if (record.error !== undefined) {
+      const outcome = outcomeOfError(record.error, redactor(secretValues(materials.open())));
+      return { kind: "finished", outcome: { ...outcome, finishedAt } };
+    }
+    if (record.result === undefined) return { kind: "unknown" };
+    const facts = await readFacts(client, { record, result: record.result, context }, signal);
+    return { kind: "finished", outcome: { kind: "succeeded", facts, finishedAt } };
+  } finally {
+    client.close();
+  }
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
+
+/** gRPC code 1: the caller of the solve went away, or asked for its end. */
+const cancelledCode = 1;
+
+function outcomeOfError(error: unknown, redact: (text: string) => string): JobOutcome {
+  if (error instanceof BuildkitError && error.grpcCode === cancelledCode)
+    return { kind: "cancelled", finishedAt: now() };
+  return { kind: "failed", failure: solveFailure(error, redact), finishedAt: now() };
+}
+
+/** An error as plain data without the secrets of the job. */
+export function solveFailure(error: unknown, redact: (text: string) => string): SolveFailure {
+  if (!(error instanceof KilnError)) {
+    const message = redact(error instanceof Error ? error.message : String(error));
+    return { class: "Infra", reason: "Unexpected", message, retryable: false, logTail: [] };
+  }
+  const base = { class: error.class, reason: error.reason, message: redact(error.message), retryable: error.retryable };
+  if (!(error instanceof BuildkitError)) return { ...base, logTail: [] };
+  const { step, source, exitCode, logTail } = error;
+  return {
+    ...base,
+    ...(step === undefined ? {} : { step: redact(step) }),
+    ...(source === undefined
+      ? {}
+      : { dockerfile: { path: source.path, line: source.line, endLine: source.endLine } }),
+    ...(exitCode === undefined ? {} : { exitCode }),
+    // Joined first: a secret with line breaks spans lines.
+    logTail: logTail.length === 0 ? [] : redact(logTail.join("\n")).split("\n"),
+  };
+}
+
+async function factsOf(client: BuildkitClient, request: SolveRequest, result: SolveResult): Promise<SolveFacts> {
+  const signal = AbortSignal.timeout(factsDeadlineMs);
+  try {
+    const record = await client.history(request.ref, signal);
+    return await readFacts(client, { record, result, context: request.frontendAttrs["context"] }, signal);
+  } catch {
+    // The solve succeeded whatever its daemon says afterwards; what the answer held is still a fact.
+    return plainFacts(result);
+  }
+}
+
+function plainFacts({ digest, cacheManifest }: SolveResult): SolveFacts {
+  return {
+    ...noFacts,
+    ...(digest === undefined ? {} : { digest }),
+    ...(cacheManifest === undefined ? {} : { cacheDigest: cacheManifest }),
+  };
+}
+
+interface Sources {
+  readonly record: HistoryRecord | undefined;
+  readonly result: SolveResult;
+  readonly context: string | undefined;
+}
+
+async function readFacts(
+  client: BuildkitClient,
+  { record, result, context }: Sources,
+  signal: AbortSignal,
+): Promise<SolveFacts> {
+  const read = async (digest: string): Promise<Buffer | undefined> => {
+    try {
+      return await client.readBlob(digest, signal);
+    } catch {
+      return undefined;
+    }
+  };
+  const plain = plainFacts(result);
+  const image = plain.digest === undefined ? {} : await imageFacts(plain.digest, read);
+  const provenances = (record?.attestations ?? []).filter(({ predicateType }) => predicateType.startsWith(provenanceType));
+  const used = await Promise.all(provenances.map(async ({ digest }) => usedBy(await read(digest), context)));
+  const images = new Map(used.flatMap(({ baseImages }) => baseImages).map((base) => [`${base.ref}@${base.digest}`, base]));
+  return { ...plain, ...used[0], ...image, baseImages: [...images.values()] };
+}
+
+function usedBy(blob: Buffer | undefined, context: string | undefined): Pick<SolveFacts, "git" | "http" | "baseImages"> {
+  if (blob === undefined) return { baseImages: [] };
+  try {
+    return provenanceFacts(JSON.parse(blob.toString("utf8")), context);
+  } catch {
+    return { baseImages: [] };
+  }
+}

@@ -1,0 +1,46 @@
+// Why a run may not go on: an ordered list, most fundamental first, the first violation wins. Each check is a fact about
+// the world and says in its sentence what to do.
+
+import type { SolveFailure } from "../agent/agent.ts";
+import type { WaitReason } from "./decide.ts";
+import type { RunWorld } from "./world.ts";
+
+/** What a check found: the run can't work, or not yet. */
+export type Violation =
+  | { readonly kind: "reject"; readonly failure: SolveFailure }
+  | { readonly kind: "wait"; readonly why: WaitReason; readonly recheckMs?: number };
+
+/** A rule. Undefined: it holds. */
+export type Check = (world: RunWorld) => Violation | undefined;
+
+/** The spec makes a solve request. */
+const specIsPlannable: Check = ({ plan }) =>
+  "request" in plan ? undefined : { kind: "reject", failure: plan };
+
+/**
+ * The Builder exists. A missing one is waited for and not an error of the run: Git and `kubectl apply -f folder/` give
+ * no order between a Builder and its first run. The run is `Stalled` meanwhile, so that nobody waits unknowingly.
+ */
+const builderExists: Check = ({ run, builder }) => {
+  if (builder !== undefined) return undefined;
+  const ref = run.spec.builderRef;
+  const namespace = run.metadata.namespace ?? "";
+  const what =
+    ref === undefined
+      ? `There is no Builder "default" in namespace "${namespace}" and no ClusterBuilder "default"; create one, or name another in spec.builderRef.`
+      : ref.kind === "ClusterBuilder"
+        ? `There is no ClusterBuilder "${ref.name}"; create it, or start a new run with another builderRef.`
+        : `There is no Builder "${ref.name}" in namespace "${namespace}"; create it, or start a new run with another builderRef.`;
+  return { kind: "wait", why: { phase: "Pending", reason: "BuilderNotFound", message: what, stalled: true } };
+};
+
+/** The Builder has an instance that can take work. */
+const builderIsReady: Check = ({ builder }) => {
+  if (builder?.notReady === undefined) return undefined;
+  const { reason, message } = builder.notReady;
+  const text = `${builder.ref.kind} "${builder.ref.name}" is not ready (${reason}): ${message}`;
+  return { kind: "wait", why: { phase: "Pending", reason: "BuilderNotReady", message: text, stalled: false } };
+};
+
+/** What has to hold before a run may take a slot. */
+export const admission: readonly Check[] = [specIsPlannable, builderExists, builderIsReady];

@@ -1,0 +1,226 @@
+// What a solve needs from the cluster, read with the rights of the run's own service account: Secrets, ConfigMaps, logins
+// for registries and git. Everything read here is sealed before it leaves this file's caller.
+
+import type { RegistryLogin, SshKey } from "../agent/agent.ts";
+import { KilnError } from "../errors/index.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { isApiError } from "../kube/errors.ts";
+import {
+  type ConfigMap,
+  configMaps,
+  type ResourceType,
+  type Secret,
+  secrets,
+  serviceAccounts,
+} from "../kube/types.ts";
+import type { KubeObject } from "../kube/object.ts";
+import { loginsOf } from "./logins.ts";
+import type { GitNeed, Needs, TreeNeed } from "./plan/plan.ts";
+
+/** Whose rights are used, where. */
+export interface Account {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+/** What was read. */
+export interface Credentials {
+  readonly secrets: Map<string, Buffer>;
+  readonly logins: Map<string, RegistryLogin>;
+  readonly sshKeys: SshKey[];
+  readonly trees: Map<string, Map<string, Buffer>>;
+  /** Public host keys for the git server; without them BuildKit trusts what answers first. */
+  readonly knownHosts?: string;
+  readonly hints: string[];
+}
+
+/** BuildKit refuses session secrets above this. */
+const maxSecretBytes = 500 * 1024;
+
+interface Reader {
+  readonly account: Account;
+  readonly client: KubeClient;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads everything in `needs`. `client` is the controller's own: it reads the ServiceAccount itself and lends the
+ * account's identity for the rest. Throws `KilnError` (`ServiceAccountNotFound`, `SecretForbidden`, `SecretNotFound`,
+ * `SecretKeyNotFound`, `SecretInvalid`, `SecretTooLarge`, `ConfigMapForbidden`, `ConfigMapNotFound`), or the API client's
+ * own error when the API server can't be asked.
+ */
+export async function readCredentials(
+  needs: Needs,
+  account: Account,
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<Credentials> {
+  const { namespace, serviceAccount } = account;
+  const found = await client.get(serviceAccounts, { namespace, name: serviceAccount }, signal);
+  if (found === undefined)
+    throw new KilnError({
+      class: "User",
+      reason: "ServiceAccountNotFound",
+      message: `There is no ServiceAccount "${serviceAccount}" in namespace "${namespace}"; create it, or name another in spec.serviceAccountName.`,
+    });
+  const reader: Reader = { account, signal, client: client.asServiceAccount(namespace, serviceAccount) };
+  const pullSecrets = (found.imagePullSecrets ?? []).flatMap(({ name }) => (name === undefined ? [] : [name]));
+  const [values, trees, git, registries] = await Promise.all([
+    sessionSecrets(needs, reader),
+    readTrees(needs, reader),
+    needs.git === undefined ? undefined : gitCredentials(needs.git, reader),
+    readLogins(needs, pullSecrets, reader),
+  ]);
+  return {
+    secrets: new Map([...values, ...(git?.secrets ?? [])]),
+    sshKeys: git?.sshKeys ?? [],
+    ...(git?.knownHosts === undefined ? {} : { knownHosts: git.knownHosts }),
+    trees,
+    ...registries,
+  };
+}
+
+async function read<T extends KubeObject>(
+  type: ResourceType<T>,
+  name: string,
+  { account, client, signal }: Reader,
+): Promise<T> {
+  const { namespace, serviceAccount } = account;
+  const resource = type.plural;
+  try {
+    const object = await client.get(type, { namespace, name }, signal);
+    if (object !== undefined) return object;
+  } catch (error) {
+    if (!isApiError(error, "Forbidden")) throw error;
+    throw new KilnError({
+      class: "Policy",
+      reason: `${type.kind}Forbidden`,
+      message: `ServiceAccount "${serviceAccount}" may not get ${type.kind} "${name}" in namespace "${namespace}"; bind a Role to it that allows the verb "get" on ${resource} with the resourceName "${name}".`,
+      cause: error,
+    });
+  }
+  throw new KilnError({
+    class: "User",
+    reason: `${type.kind}NotFound`,
+    message: `There is no ${type.kind} "${name}" in namespace "${namespace}"; create it, or name another one in a new run.`,
+  });
+}
+
+function keyNotFound(secret: Secret, wanted: string): KilnError {
+  const keys = Object.keys(secret.data ?? {}).sort().slice(0, 20);
+  const has = keys.length === 0 ? "no keys" : `the keys ${keys.join(", ")}`;
+  return new KilnError({
+    class: "User",
+    reason: "SecretKeyNotFound",
+    message: `Secret "${secret.metadata.name}" has ${has}, but not ${wanted}.`,
+  });
+}
+
+function valueOf(secret: Secret, key: string): Buffer | undefined {
+  const data = secret.data ?? {};
+  const text = Object.hasOwn(data, key) ? data[key] : undefined;
+  return text === undefined ? undefined : Buffer.from(text, "base64");
+}
+
+async function sessionSecrets(needs: Needs, reader: Reader): Promise<Map<string, Buffer>> {
+  const names = [...new Set(needs.secrets.map(({ name }) => name))];
+  const objects = new Map(
+    await Promise.all(names.map(async (name) => [name, await read(secrets, name, reader)] as const)),
+  );
+  const values = new Map<string, Buffer>();
+  for (const { id, name, key } of needs.secrets) {
+    const secret = objects.get(name);
+    const value = secret === undefined ? undefined : valueOf(secret, key);
+    if (secret !== undefined && value === undefined) throw keyNotFound(secret, `"${key}"`);
+    if (value === undefined) continue;
+    if (value.byteLength > maxSecretBytes)
+      throw new KilnError({
+        class: "User",
+        reason: "SecretTooLarge",
+        message: `Key "${key}" of Secret "${name}" has ${value.byteLength} bytes; BuildKit takes secrets of up to ${maxSecretBytes}.`,
+      });
+    values.set(id, value);
+  }
+  return values;
+}
+
+async function readTrees(needs: Needs, reader: Reader): Promise<Map<string, Map<string, Buffer>>> {
+  const maps = new Map<string, Promise<ConfigMap>>();
+  const filesOf = async (need: TreeNeed): Promise<Map<string, Buffer>> => {
+    switch (need.kind) {
+      case "empty":
+        return new Map();
+      case "inline":
+        return new Map([[need.file, Buffer.from(need.text)]]);
+      case "configMap": {
+        const known = maps.get(need.name) ?? read(configMaps, need.name, reader);
+        maps.set(need.name, known);
+        return configMapFiles(await known);
+      }
+    }
+  };
+  const entries = Object.entries(needs.trees).map(async ([name, need]) => [name, await filesOf(need)] as const);
+  return new Map(await Promise.all(entries));
+}
+
+function configMapFiles({ data, binaryData }: ConfigMap): Map<string, Buffer> {
+  const text = Object.entries(data ?? {}).map(([name, value]) => [name, Buffer.from(value)] as const);
+  const binary = Object.entries(binaryData ?? {}).map(([name, value]) => [name, Buffer.from(value, "base64")] as const);
+  return new Map([...text, ...binary]);
+}
+
+type GitCredentials = Pick<Credentials, "secrets" | "sshKeys" | "knownHosts">;
+
+async function gitCredentials({ secretName, transport, host }: GitNeed, reader: Reader): Promise<GitCredentials> {
+  const secret = await read(secrets, secretName, reader);
+  if (transport === "ssh") {
+    const key = valueOf(secret, "ssh-privatekey");
+    if (key === undefined) throw keyNotFound(secret, '"ssh-privatekey", which an SSH URL needs');
+    const knownHosts = valueOf(secret, "known_hosts")?.toString("utf8");
+    const sshKeys = [{ id: "default", privateKey: key.toString("utf8") }];
+    return { secrets: new Map(), sshKeys, ...(knownHosts === undefined ? {} : { knownHosts }) };
+  }
+  // BuildKit asks for these ids before the ones without a host: the token goes to no other server.
+  const token = valueOf(secret, "token");
+  if (token !== undefined)
+    return { secrets: new Map([[`GIT_AUTH_TOKEN.${host}`, trimmed(token)]]), sshKeys: [] };
+  const username = valueOf(secret, "username");
+  const password = valueOf(secret, "password");
+  if (username === undefined || password === undefined)
+    throw keyNotFound(secret, '"token", or "username" and "password", which an http(s) URL needs');
+  const pair = Buffer.concat([trimmed(username), Buffer.from(":"), trimmed(password)]).toString("base64");
+  return { secrets: new Map([[`GIT_AUTH_HEADER.${host}`, Buffer.from(`basic ${pair}`)]]), sshKeys: [] };
+}
+
+/** Files made by editors and `echo` end in a line break that is no part of a token. */
+function trimmed(value: Buffer): Buffer {
+  return Buffer.from(value.toString("utf8").replace(/[\r\n]+$/, ""));
+}
+
+async function readLogins(
+  needs: Needs,
+  pullSecrets: readonly string[],
+  reader: Reader,
+): Promise<Pick<Credentials, "logins" | "hints">> {
+  const named = await Promise.all(
+    needs.registryCredentials.map(async (name) => loginsOf(await read(secrets, name, reader))),
+  );
+  const pulls = await Promise.all(pullSecrets.map((name) => pullSecretLogins(name, reader)));
+  // What the run names wins over what its account brings along.
+  const logins = new Map([...pulls.flatMap(({ logins: found }) => found), ...named.flat()]);
+  return { logins, hints: pulls.flatMap(({ hint }) => (hint === undefined ? [] : [hint])) };
+}
+
+// A service account's imagePullSecrets are often put there by the platform and not meant for builds: one that can't be
+// read is no reason to fail, but it is worth a word when a registry refuses later.
+async function pullSecretLogins(
+  name: string,
+  reader: Reader,
+): Promise<{ logins: [string, RegistryLogin][]; hint?: string }> {
+  try {
+    return { logins: loginsOf(await read(secrets, name, reader)) };
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    return { logins: [], hint: `The imagePullSecret was not used: ${error.message}` };
+  }
+}

@@ -1,0 +1,116 @@
+// The BuildRun slice put together: what the operator starts, and what it has to be given.
+
+import type { Logger } from "pino";
+import type { Agent } from "../agent/agent.ts";
+import type { BuildRun } from "../api/v1alpha1/index.ts";
+import { type BuilderRef, builderKey, type Fleet } from "../builder/index.ts";
+import type { ResourceCache } from "../kube/cache.ts";
+import type { KubeClient } from "../kube/client.ts";
+import type { EventSink } from "../kube/events.ts";
+import type { ResourceType } from "../kube/types.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
+import { Controller } from "../runtime/controller.ts";
+import type { ControllerMetrics } from "../runtime/metrics.ts";
+import { defaultLimits, type RunLimits } from "./attempts.ts";
+import { QueueBook } from "./queue.ts";
+import { reconcile, type ReconcileDeps } from "./reconcile.ts";
+import { Solves } from "./solves.ts";
+import { progressEveryMs } from "./status/status.ts";
+
+export { defaultLimits, type RunLimits } from "./attempts.ts";
+export { rules } from "./rbac.ts";
+
+/** What the slice is made of. */
+export interface BuildRunsOptions {
+  readonly type: ResourceType<BuildRun>;
+  readonly cache: ResourceCache<BuildRun>;
+  readonly client: KubeClient;
+  readonly fleet: Fleet;
+  readonly agent: Agent;
+  readonly events: EventSink;
+  readonly log: Logger;
+  readonly metrics?: ControllerMetrics;
+  readonly clock?: Clock;
+  readonly limits?: Partial<RunLimits>;
+  /** Reconciles under way at once. Default 16: they wait for the API server, never for builds. */
+  readonly concurrency?: number;
+}
+
+/** The controller of BuildRuns. */
+export interface BuildRuns {
+  /** Starts to reconcile. The cache should have synced, so that slots in use are known before new ones are given out. */
+  start(): void;
+  /** Ends reconciles within the deadline, then stops following solves. Solves themselves are the agent's to end. */
+  stop(deadlineMs: number): Promise<void>;
+  /** Attempts that this process follows. */
+  readonly following: number;
+}
+
+/** Puts the slice together and connects its doorbells. Nothing runs before `start`. */
+export function buildRuns(o: BuildRunsOptions): BuildRuns {
+  const clock = o.clock ?? systemClock;
+  const ring = (key: string): void => controller.add(key);
+  const book = new QueueBook((builder) => book.next(builder, 2).forEach(ring));
+  const solves = new Solves({ agent: o.agent, clock, log: o.log, progressEveryMs, ring });
+  const deps: ReconcileDeps = {
+    ...{ client: o.client, type: o.type, fleet: o.fleet, agent: o.agent, events: o.events },
+    ...{ cache: o.cache, book, solves, notes: new Map() },
+    limits: { ...defaultLimits, ...o.limits },
+    now: () => new Date(clock.now()),
+  };
+  const controller = new Controller({
+    name: "buildrun",
+    concurrency: o.concurrency ?? 16,
+    reconcile: async (key, signal) => await reconcile(key, deps, { signal, log: o.log }),
+    log: o.log,
+    clock,
+    ...(o.metrics && { metrics: o.metrics }),
+  });
+  const unhook = doorbells(o, { controller, book });
+  return {
+    start: () => controller.start(),
+    stop: async (deadlineMs) => {
+      unhook();
+      await controller.stop(deadlineMs);
+      solves.close();
+    },
+    get following() {
+      return solves.size;
+    },
+  };
+}
+
+interface Bells {
+  readonly controller: Controller;
+  readonly book: QueueBook;
+}
+
+function doorbells(o: BuildRunsOptions, { controller, book }: Bells): () => void {
+  const offCache = o.cache.onChange(({ type, key, object, initial }) => {
+    if (type === "Deleted") book.forget(key);
+    else if (o.cache.isFresh(key)) book.observe(object);
+    controller.add(key, { priority: initial === true ? "low" : "normal" });
+  });
+  const offFleet = o.fleet.onChange((ref) => {
+    for (const key of concerned(o.cache, ref, book)) controller.add(key);
+  });
+  o.fleet.reportLoad(
+    (ref, instance) => ({ running: book.running(ref, instance) }),
+    (ref) => book.queued(ref),
+  );
+  return () => {
+    offCache();
+    offFleet();
+  };
+}
+
+/** Runs that a change of a Builder may set going: the next in its queue, and those that found no Builder yet. */
+function concerned(cache: ResourceCache<BuildRun>, ref: BuilderRef, book: QueueBook): string[] {
+  const keys = new Set(book.next(builderKey(ref), 64));
+  for (const run of cache.list(ref.namespace)) {
+    const { status, metadata } = run;
+    const open = status?.completionTime === undefined;
+    if (open && (status?.phase ?? "Pending") === "Pending") keys.add(`${metadata.namespace}/${metadata.name}`);
+  }
+  return [...keys];
+}

@@ -1,0 +1,80 @@
+// A git context as the Dockerfile frontend takes it: `<url>#<revision>:<subdirectory>`, checked piece by piece, so that
+// no piece can smuggle in another one.
+
+import { KilnError } from "../../errors/index.ts";
+
+/** The part of `spec.context.git` that says where the source is. */
+export interface GitLocation {
+  readonly url: string;
+  readonly revision?: string | undefined;
+  readonly subdirectory?: string | undefined;
+}
+
+/** A checked git location. `host` has the port when the URL has one: BuildKit names the session secret after it. */
+export interface GitContext {
+  readonly transport: "http" | "ssh";
+  readonly host: string;
+  /** The URL that BuildKit clones. */
+  readonly remote: string;
+  /** The frontend's `context` attribute. */
+  readonly attribute: string;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+const unsafe = /[\s#?\u0000-\u001f\u007f\\]/;
+const scpForm = /^([A-Za-z0-9_][A-Za-z0-9._-]*@)?([A-Za-z0-9][A-Za-z0-9.-]*):(?!\/\/)([^:]+)$/;
+
+function invalid(field: string, message: string): KilnError {
+  return new KilnError({
+    class: "User",
+    reason: "InvalidContext",
+    message: `spec.context.git.${field} ${message}`,
+  });
+}
+
+function remoteOf(url: string): Omit<GitContext, "attribute"> {
+  if (unsafe.test(url) || url.startsWith("-"))
+    throw invalid("url", "has a space, '#', '?' or control character; put branch and folder into revision and subdirectory.");
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
+  if (scheme === undefined) {
+    const scp = scpForm.exec(url);
+    if (scp?.[2] === undefined)
+      throw invalid("url", 'must look like "https://host/path.git", "ssh://git@host/path.git" or "git@host:path.git".');
+    return { transport: "ssh", host: scp[2], remote: url };
+  }
+  if (scheme !== "http" && scheme !== "https" && scheme !== "ssh")
+    throw invalid("url", `has the scheme "${scheme}"; use https, http or ssh.`);
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || parsed.host === "" || parsed.pathname.length < 2)
+    throw invalid("url", "needs a host and a path.");
+  if (scheme === "ssh") return { transport: "ssh", host: parsed.host, remote: url };
+  if (parsed.username !== "" || parsed.password !== "")
+    throw invalid("url", "has a user name or password in it; put them into a Secret and name it in credentials.");
+  // The frontend takes an http(s) URL for a git repository only when its path ends in .git; hosting services serve the
+  // same repository under both names.
+  const remote = parsed.pathname.endsWith(".git") ? url : `${url.replace(/\/+$/, "")}.git`;
+  return { transport: "http", host: parsed.host, remote };
+}
+
+function checkedRevision(revision: string): string {
+  const bad = unsafe.test(revision) || /[:~^*[]|\.\.|@\{/.test(revision) || revision.startsWith("-");
+  if (bad || revision.startsWith("/") || revision.endsWith("/") || revision.endsWith(".lock"))
+    throw invalid("revision", `"${revision.slice(0, 80)}" is no branch, tag, commit or refs/… name.`);
+  return revision;
+}
+
+function checkedSubdirectory(subdirectory: string): string {
+  const parts = subdirectory.split("/").filter((part) => part !== "" && part !== ".");
+  if (unsafe.test(subdirectory) || subdirectory.startsWith("/") || parts.includes("..") || subdirectory.includes(":"))
+    throw invalid("subdirectory", 'must be a relative path inside the repository, without ".." and ":".');
+  return parts.join("/");
+}
+
+/** Checks a git location and renders it for BuildKit. Throws `KilnError` `InvalidContext` that names the field. */
+export function gitContext(location: GitLocation): GitContext {
+  const { transport, host, remote } = remoteOf(location.url);
+  const revision = checkedRevision(location.revision ?? "");
+  const subdirectory = checkedSubdirectory(location.subdirectory ?? "");
+  const fragment = subdirectory === "" ? revision : `${revision}:${subdirectory}`;
+  return { transport, host, remote, attribute: fragment === "" ? remote : `${remote}#${fragment}` };
+}

@@ -1,0 +1,69 @@
+// From a plan to a job that can be sent: endpoint and credentials are read and sealed.
+
+import type { SolveFailure } from "../agent/agent.ts";
+import { Sealed } from "../agent/sealed.ts";
+import type { BuildRun } from "../api/v1alpha1/index.ts";
+import type { SolveRequest } from "../buildkit/index.ts";
+import type { Fleet } from "../builder/index.ts";
+import { KilnError } from "../errors/index.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { type Credentials, readCredentials } from "./credentials.ts";
+import { knownHostsRule } from "./plan/source-rules.ts";
+import type { SolvePlan } from "./plan/plan.ts";
+import { failureOf } from "./status/failure.ts";
+import type { BuilderView, Prepared } from "./world.ts";
+
+/** Where to read from. */
+export interface PrepareSources {
+  readonly client: KubeClient;
+  readonly fleet: Fleet;
+}
+
+/** Reads only what the run names in the cluster, to find out early what is missing. */
+export async function rehearse(
+  run: BuildRun,
+  plan: SolvePlan,
+  from: PrepareSources,
+  signal: AbortSignal,
+): Promise<SolveFailure | undefined> {
+  const result = await attempted(() => readCredentials(plan.needs, accountOf(run), from.client, signal));
+  return "reason" in result ? result : undefined;
+}
+
+/** Everything for a solve on one instance, or why not. API and network trouble is thrown, not returned. */
+export async function prepare(
+  run: BuildRun,
+  plan: SolvePlan,
+  at: { readonly builder: BuilderView; readonly instance: string },
+  from: PrepareSources & { readonly signal: AbortSignal },
+): Promise<Prepared | SolveFailure> {
+  return await attempted(async () => {
+    const [credentials, endpoint] = await Promise.all([
+      readCredentials(plan.needs, accountOf(run), from.client, from.signal),
+      from.fleet.endpoint(at.builder.ref, at.instance, from.signal),
+    ]);
+    const { secrets, logins, sshKeys, trees, hints } = credentials;
+    const materials = new Sealed({ endpoint, secrets, logins, sshKeys, trees });
+    return { request: withKnownHosts(plan, credentials), materials, hints };
+  });
+}
+
+function accountOf(run: BuildRun): { namespace: string; serviceAccount: string } {
+  return { namespace: run.metadata.namespace ?? "", serviceAccount: run.spec.serviceAccountName };
+}
+
+async function attempted<T extends object>(read: () => Promise<T>): Promise<T | SolveFailure> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof KilnError) return failureOf(error);
+    throw error;
+  }
+}
+
+function withKnownHosts(plan: SolvePlan, { knownHosts }: Credentials): Omit<SolveRequest, "ref"> {
+  const { request, needs } = plan;
+  if (knownHosts === undefined || needs.git === undefined) return request;
+  const rules = [...(request.sourcePolicy?.rules ?? []), knownHostsRule(needs.git, knownHosts)];
+  return { ...request, sourcePolicy: { rules } };
+}

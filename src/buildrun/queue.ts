@@ -1,0 +1,161 @@
+// Who runs where and who waits: one book for all Builders, kept from what the API server says and from slots this
+// process has just given out. It answers in one synchronous call, so two reconciles can't be given the same slot.
+
+import type { BuildRun } from "../api/v1alpha1/index.ts";
+import { type BuilderRef, builderKey, type Instance } from "../builder/index.ts";
+import { keyOf } from "../kube/object.ts";
+import { choose } from "../placement/choose.ts";
+import { order, type QueuedRun } from "../placement/order.ts";
+import { isTerminal, openAttempt } from "./attempts.ts";
+
+/** Whether it is a run's turn. `go` holds the slot until `release`, or until the attempt ends. */
+export type Turn =
+  | { readonly kind: "go"; readonly instance: string }
+  | { readonly kind: "wait"; readonly ahead: number; readonly reason: string; readonly message: string };
+
+/** What a turn is asked for. */
+export interface TurnRequest {
+  readonly run: BuildRun;
+  readonly builder: BuilderRef;
+  readonly instances: readonly Instance[];
+  /** See `affinityKey` of placement. */
+  readonly affinity: string;
+}
+
+interface Slot {
+  readonly builder: string;
+  readonly instance: string;
+  /** Backed by an attempt in the API server; otherwise just given out by `turn`. */
+  readonly recorded: boolean;
+}
+
+interface Waiting extends QueuedRun {
+  readonly builder: string;
+}
+
+/** The queue of every Builder. Keys are `namespace/name` of runs. */
+export class QueueBook {
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #slots = new Map<string, Slot>();
+  readonly #ordered = new Map<string, Waiting[]>();
+
+  readonly #onFree: (builder: string) => void;
+
+  /** `onFree` is called with a Builder's key whenever one of its slots becomes free. */
+  constructor(onFree: (builder: string) => void = () => undefined) {
+    this.#onFree = onFree;
+  }
+
+  /** Takes note of the newest known state of a run. */
+  observe(run: BuildRun): void {
+    const key = keyOf(run.metadata);
+    const attempt = openAttempt(run);
+    if (isTerminal(run)) {
+      this.forget(key);
+    } else if (attempt !== undefined) {
+      this.#unwait(key);
+      const builder = builderKey(attemptBuilder(run, attempt.builder));
+      this.#slots.set(key, { builder, instance: attempt.instance, recorded: true });
+    } else if (this.#slots.get(key)?.recorded === true) {
+      this.release(key);
+    }
+  }
+
+  /** Whether it is this run's turn; when it is, the slot is taken in the same breath. Asking again gives the same slot. */
+  turn({ run, builder, instances, affinity }: TurnRequest): Turn {
+    const key = keyOf(run.metadata);
+    const id = builderKey(builder);
+    const held = this.#slots.get(key);
+    if (held?.builder === id) return { kind: "go", instance: held.instance };
+    this.release(key);
+    this.#wait(key, id, run);
+    const queue = this.#queueOf(id);
+    const ahead = queue.findIndex((waiting) => waiting.key === key);
+    const load = (instance: string): number => this.running(builder, instance);
+    const free = instances
+      .filter((instance) => instance.ready && !instance.terminating)
+      .reduce((sum, instance) => sum + Math.max(0, instance.capacity - load(instance.id)), 0);
+    if (free > 0 && ahead >= free) {
+      return { kind: "wait", ahead, reason: "NotNext", message: `${ahead} older ${ahead === 1 ? "run is" : "runs are"} to start first.` };
+    }
+    const choice = this.#choose(run, instances, affinity, load);
+    if (choice.kind === "wait") return { ...choice, ahead };
+    this.#unwait(key);
+    this.#slots.set(key, { builder: id, instance: choice.instance.id, recorded: false });
+    return { kind: "go", instance: choice.instance.id };
+  }
+
+  /** Gives back a slot. The run keeps its age, and with it its place in the queue when it asks again. */
+  release(key: string): void {
+    const slot = this.#slots.get(key);
+    this.#slots.delete(key);
+    if (slot !== undefined) this.#onFree(slot.builder);
+  }
+
+  /** The run needs nothing any more. */
+  forget(key: string): void {
+    this.#unwait(key);
+    this.release(key);
+  }
+
+  /** Runs on an instance: attempts under way and slots just given out. */
+  running(builder: BuilderRef, instance: string): number {
+    const id = builderKey(builder);
+    let count = 0;
+    for (const slot of this.#slots.values())
+      if (slot.instance === instance && slot.builder === id) count += 1;
+    return count;
+  }
+
+  /** Runs that wait for a Builder. */
+  queued(builder: BuilderRef): number {
+    return this.#queueOf(builderKey(builder)).length;
+  }
+
+  /** The next `count` runs in line for a Builder (by `builderKey`), oldest first: whom to ring when a slot is free. */
+  next(builder: string, count: number): string[] {
+    return this.#queueOf(builder).slice(0, count).map(({ key }) => key);
+  }
+
+  // A platform that no instance offers is not a reason to wait: a Dockerfile that only copies, or cross-compiles, builds
+  // for it without running anything on it. If it does run something, BuildKit's own error says so.
+  #choose(run: BuildRun, instances: readonly Instance[], key: string, load: (id: string) => number) {
+    const choice = choose({ key, instances, load, platforms: run.spec.platforms });
+    return choice.kind === "wait" && choice.reason === "PlatformNotSupported" ? choose({ key, instances, load }) : choice;
+  }
+
+  #wait(key: string, builder: string, run: BuildRun): void {
+    if (this.#waiting.get(key)?.builder === builder) return;
+    this.#unwait(key);
+    const createdAtMs = Date.parse(run.metadata.creationTimestamp ?? "") || 0;
+    const waiting = { key, createdAtMs, builder };
+    this.#waiting.set(key, waiting);
+    // New runs are nearly always the youngest: look for the place from the end.
+    const queue = this.#ordered.get(builder);
+    if (queue === undefined) return;
+    const before = queue.findLastIndex((other) => order([waiting, other])[0] === other);
+    queue.splice(before + 1, 0, waiting);
+  }
+
+  #unwait(key: string): void {
+    const waiting = this.#waiting.get(key);
+    if (waiting === undefined) return;
+    this.#waiting.delete(key);
+    const queue = this.#ordered.get(waiting.builder);
+    const index = queue?.indexOf(waiting) ?? -1;
+    if (index >= 0) queue?.splice(index, 1);
+  }
+
+  #queueOf(builder: string): Waiting[] {
+    const known = this.#ordered.get(builder);
+    if (known !== undefined) return known;
+    const queue = order([...this.#waiting.values()].filter((waiting) => waiting.builder === builder));
+    this.#ordered.set(builder, queue);
+    return queue;
+  }
+}
+
+function attemptBuilder(run: BuildRun, { kind, name }: { readonly kind: BuilderRef["kind"]; readonly name: string }): BuilderRef {
+  const namespace = run.metadata.namespace;
+  return kind === "Builder" && namespace !== undefined ? { kind, namespace, name } : { kind, name };
+}

@@ -1,0 +1,76 @@
+// Keeps a status under its size. What gives way first is what a person misses least; the terminal state, the digest and
+// the reason never give way.
+
+import type { BuildRunStatus } from "../../api/v1alpha1/index.ts";
+import { cut } from "./text.ts";
+
+/** Bytes of JSON that a status may have. */
+export const maxStatusBytes = 32 * 1024 - 1;
+
+type Shrink = (status: BuildRunStatus) => BuildRunStatus;
+
+function bytesOf(status: BuildRunStatus): number {
+  return Buffer.byteLength(JSON.stringify(status));
+}
+
+function shorterTail(keep: number, width: number): Shrink {
+  return (status) =>
+    status.failure === undefined
+      ? status
+      : { ...status, failure: { ...status.failure, logTail: (status.failure.logTail ?? []).slice(-keep).map((line) => cut(line, width)) } };
+}
+
+function fewerBaseImages(keep: number): Shrink {
+  return (status) =>
+    status.baseImages === undefined ? status : { ...status, baseImages: status.baseImages.slice(0, keep) };
+}
+
+function shorterCache(keep: number): Shrink {
+  return ({ cache, ...status }) =>
+    cache === undefined
+      ? status
+      : { ...status, cache: { ...cache, imports: (cache.imports ?? []).slice(0, keep), exports: (cache.exports ?? []).slice(0, keep) } };
+}
+
+const fewerPlatforms: Shrink = (status) =>
+  status.outputs === undefined
+    ? status
+    : { ...status, outputs: status.outputs.map(({ image, ...output }) => (image === undefined ? output : { ...output, image: { ...image, platforms: (image.platforms ?? []).slice(0, 4) } })) };
+
+// The first attempt stays (it says when the run started), the newest stay; numbers keep counting.
+const fewerAttempts: Shrink = (status) =>
+  status.attempts === undefined || status.attempts.length <= 6
+    ? status
+    : { ...status, attempts: [...status.attempts.slice(0, 1), ...status.attempts.slice(-5)] };
+
+const shorterMessages: Shrink = (status) => ({
+  ...status,
+  conditions: (status.conditions ?? []).map((condition) => ({ ...condition, message: cut(condition.message, 300) })),
+  ...(status.failure === undefined ? {} : { failure: { ...status.failure, message: cut(status.failure.message, 600) } }),
+});
+
+const shrinks: readonly Shrink[] = [
+  shorterTail(20, 200),
+  fewerBaseImages(8),
+  shorterCache(4),
+  shorterTail(8, 120),
+  fewerAttempts,
+  fewerPlatforms,
+  fewerBaseImages(0),
+  shorterCache(0),
+  shorterMessages,
+  shorterTail(0, 0),
+  ({ progress: _, ...status }) => status,
+  // Tags are in the spec; the digests stay.
+  (status) => status.outputs === undefined ? status : { ...status, outputs: status.outputs.map(({ image, ...output }) => (image === undefined ? output : { ...output, image: { ...image, tags: image.tags.slice(0, 2), platforms: [] } })) },
+];
+
+/** The status, cut step by step until it fits. */
+export function bounded(status: BuildRunStatus): BuildRunStatus {
+  let result = status;
+  for (const shrink of shrinks) {
+    if (bytesOf(result) <= maxStatusBytes) return result;
+    result = shrink(result);
+  }
+  return result;
+}

@@ -1,0 +1,72 @@
+// What came out of a finished solve, in the words of status: outputs, sources, cache, timings. Pure.
+
+import type { SolveFacts } from "../../agent/agent.ts";
+import type { BuildRun, BuildRunStatus, CacheReport, Timings } from "../../api/v1alpha1/index.ts";
+import { counts, exportResults, importResults, type Progress, stageMs } from "./progress.ts";
+import { cut } from "./text.ts";
+
+
+/** Outputs, source and base images: only known when the solve succeeded. */
+export function resultOf(
+  run: BuildRun,
+  facts: SolveFacts,
+): Pick<BuildRunStatus, "outputs" | "source" | "baseImages"> {
+  const { digest, size, platforms } = facts;
+  const images = run.spec.outputs.flatMap(({ image }) => (image === undefined ? [] : [image]));
+  const source = { ...(facts.git && { git: facts.git }), ...(facts.http && { http: facts.http }) };
+  return {
+    ...(digest === undefined
+      ? {}
+      : {
+          outputs: images.map(({ tags }) => ({
+            image: {
+              tags: [...tags],
+              digest,
+              ...(size === undefined ? {} : { size }),
+              platforms: platforms.map((platform) => ({ ...platform })),
+            },
+          })),
+        }),
+    ...(Object.keys(source).length === 0 ? {} : { source }),
+    ...(facts.baseImages.length === 0 ? {} : { baseImages: facts.baseImages.slice(0, 32).map((image) => ({ ...image })) }),
+  };
+}
+
+/** What the cache did. An export that the daemon says nothing of is left out: nobody knows. */
+export function cacheOf(run: BuildRun, progress: Progress, facts?: SolveFacts): CacheReport {
+  const { total, cached } = counts(progress);
+  const imports = importResults(progress).map(({ name, ok, message }) => ({ ref: cut(name, 300), ok, ...(message === undefined ? {} : { message }) }));
+  const named = exportResults(progress);
+  const digest = facts?.cacheDigest;
+  const exports = run.spec.cache.to.flatMap(({ registry, inline }): NonNullable<CacheReport["exports"]> => {
+    if (inline !== undefined) return named.filter(({ name }) => name.includes("inline")).slice(0, 1).map(({ ok, message }) => ({ inline: true, ok, ...(message === undefined ? {} : { message }) }));
+    if (registry === undefined) return [];
+    // Vertex names don't tell two registries apart: the first failure counts for all of them.
+    const results = named.filter(({ name }) => name === "exporting cache to registry");
+    const told = results.find(({ ok }) => !ok) ?? results[0];
+    if (told === undefined) return [];
+    return [{ ref: registry.ref, ok: told.ok, ...(told.ok && digest !== undefined ? { digest } : {}), ...(told.message === undefined ? {} : { message: told.message }) }];
+  });
+  return { steps: total, cached, imports: imports.slice(0, 16), exports };
+}
+
+/** How long each stage took, in milliseconds. Stages overlap; each is the wall time in which it had something to do. */
+export function timingsOf(
+  run: BuildRun,
+  progress: Progress,
+  { end, resolveMs }: { readonly end: Date; readonly resolveMs: number | undefined },
+): Timings {
+  const created = Date.parse(run.metadata.creationTimestamp ?? "");
+  const start = Date.parse(run.status?.startTime ?? "");
+  const contextMs = stageMs(progress, "context");
+  const exportMs = stageMs(progress, "export");
+  const startMs = Number.isNaN(start) ? end.getTime() : start;
+  return {
+    queueMs: Math.max(0, Math.round(startMs - created)),
+    ...(resolveMs === undefined ? {} : { resolveMs: Math.round(resolveMs) }),
+    ...(contextMs === undefined ? {} : { contextMs }),
+    buildMs: stageMs(progress, "build") ?? 0,
+    ...(exportMs === undefined ? {} : { exportMs }),
+    totalMs: Math.max(0, Math.round(end.getTime() - created)),
+  };
+}

@@ -1,0 +1,219 @@
+// The status of a run after one change. Pure, and the only writer of conditions. A finished run's status never changes.
+
+import type { JobOutcome, SolveFailure } from "../../agent/agent.ts";
+import { findCondition, removeCondition, setCondition } from "../../api/condition.ts";
+import type { Attempt, BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
+import type { BuilderRef } from "../../builder/index.ts";
+import type { AttemptResult, WaitReason } from "../decide.ts";
+import { bounded } from "./bound.ts";
+import { statusFailure } from "./failure.ts";
+import { counts, type Progress } from "./progress.ts";
+import { cacheOf, resultOf, timingsOf } from "./result.ts";
+import { oneLine, plainText } from "./text.ts";
+
+/** What happened to a run. */
+export type Change =
+  | { readonly kind: "waiting"; readonly why: WaitReason; readonly builder?: BuilderRef }
+  | { readonly kind: "claimed"; readonly number: number; readonly ref: string; readonly builder: BuilderRef; readonly instance: string }
+  | { readonly kind: "running"; readonly progress: Progress }
+  | { readonly kind: "retrying"; readonly attempt: AttemptResult; readonly failure: SolveFailure }
+  | {
+      readonly kind: "ended";
+      readonly result: "Succeeded" | "Failed" | "Cancelled";
+      readonly attempt?: AttemptResult;
+      readonly outcome?: JobOutcome;
+      readonly failure?: SolveFailure;
+      readonly progress?: Progress;
+      readonly notes?: AttemptNotes;
+    };
+
+/** What the process that sent an attempt remembers of it; lost with that process. */
+export interface AttemptNotes {
+  /** Sentences for the message when a registry refuses. */
+  readonly hints: readonly string[];
+  /** Reading Secrets and writing the record, until the solve was sent. */
+  readonly resolveMs: number;
+}
+
+/** Progress is written at most this often, in milliseconds. */
+export const progressEveryMs = 5_000;
+
+type Conditions = NonNullable<BuildRunStatus["conditions"]>;
+
+interface Summary {
+  readonly succeeded: "True" | "False" | "Unknown";
+  readonly reason: string;
+  readonly message: string;
+  /** What kstatus is told: still moving, stuck until somebody acts, or neither. */
+  readonly state: "moving" | "stuck" | "settled";
+  /** Reason of Reconciling or Stalled, when it says more than `reason`. */
+  readonly detail?: string;
+}
+
+function conditions(run: BuildRun, now: Date, summary: Summary): Conditions {
+  const { succeeded, state } = summary;
+  const reason = summary.reason;
+  const detail = summary.detail ?? reason;
+  const message = oneLine(summary.message, 1000);
+  const at = { now, observedGeneration: run.metadata.generation ?? 0 };
+  let list: Conditions = run.status?.conditions ?? [];
+  list = setCondition(list, { type: "Succeeded", status: succeeded, reason, message }, at);
+  // Reconciling and Stalled are there only while they hold: that is how kstatus reads them.
+  for (const [type, holds] of [["Reconciling", state === "moving"], ["Stalled", state === "stuck"]] as const) {
+    list = holds ? setCondition(list, { type, status: "True", reason: detail, message }, at) : removeCondition(list, type);
+  }
+  return list;
+}
+
+function base(run: BuildRun): Omit<BuildRunStatus, "conditions" | "phase"> {
+  const { conditions: _, phase: __, queue: ___, ...rest } = run.status ?? ({} as Partial<BuildRunStatus>);
+  return { ...rest, observedGeneration: run.metadata.generation ?? 0 };
+}
+
+function builderField({ kind, namespace, name }: BuilderRef, instance?: string): NonNullable<BuildRunStatus["builder"]> {
+  return { kind, name, ...(namespace === undefined ? {} : { namespace }), ...(instance === undefined ? {} : { instance }) };
+}
+
+function waiting(run: BuildRun, now: Date, { why, builder }: Extract<Change, { kind: "waiting" }>): BuildRunStatus {
+  const message = oneLine(why.message, 500);
+  const summary: Summary = {
+    succeeded: "Unknown",
+    reason: why.phase,
+    message,
+    state: why.stalled ? "stuck" : "moving",
+    detail: why.reason,
+  };
+  return {
+    ...base(run),
+    phase: why.phase,
+    conditions: conditions(run, now, summary),
+    ...(builder === undefined ? {} : { builder: builderField(builder) }),
+    ...(why.ahead === undefined ? {} : { queue: { position: why.ahead, reason: why.reason, message } }),
+  };
+}
+
+function claimed(run: BuildRun, now: Date, change: Extract<Change, { kind: "claimed" }>): BuildRunStatus {
+  const { number, ref, builder, instance } = change;
+  const startedAt = now.toISOString();
+  const attempt: Attempt = { number, ref, builder: { kind: builder.kind, name: builder.name }, instance, startedAt };
+  const message = `Attempt ${number} runs on ${builder.kind} "${builder.name}", instance ${instance}.`;
+  return {
+    ...base(run),
+    phase: "Running",
+    conditions: conditions(run, now, { succeeded: "Unknown", reason: "Running", message, state: "moving" }),
+    builder: builderField(builder, instance),
+    startTime: run.status?.startTime ?? startedAt,
+    attempts: [...(run.status?.attempts ?? []), attempt],
+  };
+}
+
+function running(run: BuildRun, now: Date, { progress }: Extract<Change, { kind: "running" }>): BuildRunStatus | undefined {
+  const status = run.status;
+  if (status === undefined) return undefined;
+  const last = status.progress;
+  const { total, completed, cached, current } = counts(progress);
+  const same = last?.total === total && last.completed === completed && last.cached === cached && last.current === current;
+  const early = last !== undefined && now.getTime() - Date.parse(last.updatedAt) < progressEveryMs;
+  if (same || early || progress.vertices.size === 0) return undefined;
+  const updatedAt = now.toISOString();
+  return {
+    ...status,
+    progress: { total, completed, cached, ...(current === undefined ? {} : { current }), updatedAt },
+  };
+}
+
+/** The attempt list with one attempt closed. */
+function closed(run: BuildRun, now: Date, { ref, outcome }: AttemptResult, failure?: SolveFailure): Attempt[] {
+  return (run.status?.attempts ?? []).map((attempt) =>
+    attempt.ref !== ref || attempt.finishedAt !== undefined
+      ? attempt
+      : {
+          ...attempt,
+          finishedAt: now.toISOString(),
+          outcome,
+          ...(failure === undefined ? {} : { class: failure.class, reason: failure.reason, message: plainText(failure.message, 500) }),
+        },
+  );
+}
+
+function retrying(run: BuildRun, now: Date, { attempt, failure }: Extract<Change, { kind: "retrying" }>): BuildRunStatus {
+  const message = `Attempt ${run.status?.attempts?.length ?? 0} ended (${failure.reason}) and will be repeated: ${failure.message}`;
+  const { progress: _, ...rest } = base(run);
+  return {
+    ...rest,
+    phase: "Queued",
+    conditions: conditions(run, now, { succeeded: "Unknown", reason: "Queued", message, state: "moving", detail: "Retrying" }),
+    attempts: closed(run, now, attempt, failure),
+  };
+}
+
+function ended(run: BuildRun, now: Date, change: Extract<Change, { kind: "ended" }>): BuildRunStatus {
+  const { result, attempt, outcome, failure, progress } = change;
+  const facts = outcome?.kind === "succeeded" ? outcome.facts : undefined;
+  const written = failure === undefined ? undefined : statusFailure(failure, change.notes?.hints);
+  const summary: Summary =
+    result === "Succeeded"
+      ? { succeeded: "True", reason: "Succeeded", message: successMessage(run, outcome), state: "settled" }
+      : { succeeded: "False", reason: written?.reason ?? result, message: written?.message ?? result, state: "stuck" };
+  const { progress: _, ...rest } = base(run);
+  const numbers = progress === undefined ? undefined : counts(progress);
+  return {
+    ...rest,
+    phase: result,
+    conditions: conditions(run, now, summary),
+    completionTime: now.toISOString(),
+    ...(attempt === undefined ? {} : { attempts: closed(run, now, attempt, failure) }),
+    ...(progress === undefined ? {} : { timings: timingsOf(run, progress, { end: now, resolveMs: change.notes?.resolveMs }), cache: cacheOf(run, progress, facts) }),
+    ...(numbers === undefined ? {} : { progress: { total: numbers.total, completed: numbers.completed, cached: numbers.cached, updatedAt: now.toISOString() } }),
+    ...(facts === undefined ? {} : resultOf(run, facts)),
+    ...(written === undefined ? {} : { failure: written }),
+  };
+}
+
+function successMessage(run: BuildRun, outcome: JobOutcome | undefined): string {
+  const digest = outcome?.kind === "succeeded" ? outcome.facts.digest : undefined;
+  const image = run.spec.outputs.find((output) => output.image !== undefined)?.image;
+  const tag = image?.tags[0];
+  if (digest === undefined || tag === undefined) return "The build succeeded.";
+  return image?.push === true ? `Pushed ${tag}@${digest}.` : `Built ${tag}@${digest}.`;
+}
+
+/** The status after a change, never over 32 KiB; undefined when nothing is to be written. */
+export function nextStatus(run: BuildRun, change: Change, now: Date): BuildRunStatus | undefined {
+  if (run.status?.completionTime !== undefined) return undefined;
+  const next = changed(run, change, now);
+  if (next === undefined || sameStatus(run.status, next)) return undefined;
+  return bounded(next);
+}
+
+function changed(run: BuildRun, change: Change, now: Date): BuildRunStatus | undefined {
+  switch (change.kind) {
+    case "waiting":
+      return waiting(run, now, change);
+    case "claimed":
+      return claimed(run, now, change);
+    case "running":
+      return running(run, now, change);
+    case "retrying":
+      return retrying(run, now, change);
+    case "ended":
+      return ended(run, now, change);
+  }
+}
+
+function sameStatus(a: BuildRunStatus | undefined, b: BuildRunStatus): boolean {
+  return a !== undefined && canonical(a) === canonical(b);
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === "object" && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([x], [y]) => (x < y ? -1 : 1)))
+      : part,
+  );
+}
+
+/** The reason of a run's `Succeeded` condition. */
+export function reasonOf(status: BuildRunStatus): string {
+  return findCondition(status.conditions, "Succeeded")?.reason ?? "";
+}

@@ -1,0 +1,156 @@
+// Everything one decision is made from, read once: the run, its Builder, its turn, its job, and what the daemon
+// remembers of it. Caches first; the daemon only for an attempt that no process holds.
+
+import type { Agent, JobOutcome, Materials, Recollection, SolveFailure } from "../agent/agent.ts";
+import { Sealed } from "../agent/sealed.ts";
+import type { Attempt, BuildRun } from "../api/v1alpha1/index.ts";
+import type { SolveRequest } from "../buildkit/index.ts";
+import type { BuilderRef, Fleet, Instance } from "../builder/index.ts";
+import { KilnError } from "../errors/index.ts";
+import { keyOf } from "../kube/object.ts";
+import { affinityKey } from "../placement/choose.ts";
+import { isTerminal, nextAttemptMs, openAttempt, type RunLimits, deadlineMs } from "./attempts.ts";
+import { planOf, type SolvePlan } from "./plan/plan.ts";
+import type { QueueBook, Turn } from "./queue.ts";
+import type { Solves } from "./solves.ts";
+import type { Progress } from "./status/progress.ts";
+import { failureOf } from "./status/failure.ts";
+
+/** The Builder a run would go to. */
+export interface BuilderView {
+  readonly ref: BuilderRef;
+  readonly instances: readonly Instance[];
+  /** Set while it can't take work. */
+  readonly notReady?: { readonly reason: string; readonly message: string };
+}
+
+/** The attempt's job as this process sees it. */
+export type JobView =
+  | { readonly state: "running"; readonly followed: boolean; readonly progress: Progress }
+  | { readonly state: "finished"; readonly outcome: JobOutcome; readonly progress: Progress };
+
+/** What a solve needs, read and sealed. */
+export interface Prepared {
+  readonly request: Omit<SolveRequest, "ref">;
+  readonly materials: Sealed<Materials>;
+  /** Sentences that help when a registry refuses: pull secrets that could not be used. */
+  readonly hints: readonly string[];
+}
+
+/** One snapshot. */
+export interface RunWorld {
+  readonly run: BuildRun;
+  readonly now: Date;
+  readonly limits: RunLimits;
+  readonly plan: SolvePlan | SolveFailure;
+  readonly builder?: BuilderView;
+  /** Only for a run that could start now; a `go` holds a slot. */
+  readonly turn?: Turn;
+  readonly job?: JobView;
+  /** For an open attempt without a job: what the daemon says, and how long this process has been asking. */
+  readonly memory?: Recollection | { readonly kind: "unreachable" };
+  readonly orphanedMs?: number;
+}
+
+/** What `gather` reads from. */
+export interface WorldSources {
+  readonly fleet: Fleet;
+  readonly book: QueueBook;
+  readonly solves: Solves;
+  readonly agent: Agent;
+  readonly limits: RunLimits;
+  now(): Date;
+}
+
+/** The world of a run. Throws what the daemon's or API server's client throws when its signal fires. */
+export async function gather(run: BuildRun, from: WorldSources, signal: AbortSignal): Promise<RunWorld> {
+  const now = from.now();
+  const base: RunWorld = { run, now, limits: from.limits, plan: planned(run) };
+  if (isTerminal(run)) return base;
+  const attempt = openAttempt(run);
+  if (attempt !== undefined) return { ...base, ...(await jobOf(run, attempt, from, signal)) };
+  const builder = builderView(run, from.fleet);
+  if (builder === undefined) return base;
+  return { ...base, builder, ...turnOf(base, builder, from.book) };
+}
+
+function planned(run: BuildRun): SolvePlan | SolveFailure {
+  try {
+    return planOf(run);
+  } catch (error) {
+    if (error instanceof KilnError) return failureOf(error);
+    throw error;
+  }
+}
+
+function builderView(run: BuildRun, fleet: Fleet): BuilderView | undefined {
+  const ref = fleet.find(run.spec.builderRef, run.metadata.namespace ?? "");
+  if (ref === undefined) return undefined;
+  const notReady = fleet.notReadyReason(ref);
+  return { ref, instances: fleet.instances(ref), ...(notReady === undefined ? {} : { notReady }) };
+}
+
+function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<RunWorld, "turn"> {
+  const { run, now } = world;
+  const { metadata, spec } = run;
+  const waits = nextAttemptMs(run) > now.getTime();
+  const ends = spec.cancel || metadata.deletionTimestamp !== undefined || now.getTime() >= deadlineMs(run);
+  if (waits || ends || builder.notReady !== undefined || !("request" in world.plan)) return {};
+  const affinity = affinityKey({ repository: repositoryOf(run), target: spec.target, platforms: spec.platforms });
+  return { turn: book.turn({ run, builder: builder.ref, instances: builder.instances, affinity }) };
+}
+
+/** What runs with the same cache have in common: the source, never its revision. */
+function repositoryOf({ metadata, spec }: BuildRun): string {
+  const { git, http, configMap } = spec.context;
+  if (git !== undefined) return `${git.url}:${git.subdirectory ?? ""}`;
+  if (http !== undefined) return http.url;
+  if (configMap !== undefined) return `${metadata.namespace}/configmap/${configMap.name}`;
+  const image = spec.outputs[0]?.image?.tags[0];
+  return image?.replace(/:[^/:]*$/, "") ?? `${metadata.namespace}/inline`;
+}
+
+async function jobOf(
+  run: BuildRun,
+  attempt: Attempt,
+  from: WorldSources,
+  signal: AbortSignal,
+): Promise<Pick<RunWorld, "job" | "memory" | "orphanedMs">> {
+  const job = await from.solves.view(attempt.ref);
+  if (job !== undefined) return { job };
+  if (run.metadata.deletionTimestamp !== undefined) return {};
+  const orphanedMs = from.now().getTime() - from.solves.orphanedSince(attempt.ref);
+  return { memory: await recall({ run, attempt, plan: planned(run) }, from, signal), orphanedMs };
+}
+
+interface Orphan {
+  readonly run: BuildRun;
+  readonly attempt: Attempt;
+  readonly plan: SolvePlan | SolveFailure;
+}
+
+async function recall(
+  { run, attempt, plan }: Orphan,
+  from: WorldSources,
+  signal: AbortSignal,
+): Promise<Recollection | { readonly kind: "unreachable" }> {
+  const { kind, name } = attempt.builder;
+  const ref = from.fleet.find({ kind, name }, run.metadata.namespace ?? "");
+  if (ref === undefined) return { kind: "unreachable" };
+  try {
+    const endpoint = await from.fleet.endpoint(ref, attempt.instance, signal);
+    const nothing = { secrets: new Map(), logins: new Map(), sshKeys: [], trees: new Map() };
+    const context = "request" in plan ? plan.request.frontendAttrs["context"] : undefined;
+    const materials = new Sealed({ endpoint, ...nothing });
+    return await from.agent.recall({ ref: attempt.ref, materials, ...(context && { context }) }, signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    if (error instanceof KilnError) return { kind: "unreachable" };
+    throw error;
+  }
+}
+
+/** The key that queue, book and log know the run by. */
+export function runKey(run: BuildRun): string {
+  return keyOf(run.metadata);
+}
