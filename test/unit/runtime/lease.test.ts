@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { LeaderElection, LeaseTaken } from "../../../src/runtime/lease.ts";
 import type { LeasePort, LeaseRecord } from "../../../src/runtime/lease.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { random } from "./random.ts";
 
 const signal = new AbortController().signal;
 
@@ -196,14 +197,3 @@ describe("LeaderElection", () => {
     }
   });
 });
-
-/** mulberry32: a small generator with a seed, so that a failure can be run again. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
