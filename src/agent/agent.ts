@@ -1,7 +1,7 @@
 // What an agent is: the owner of running solves. The controller hands it complete jobs and may come and go; today both
 // live in one process, later the agent lives beside buildkitd and this interface goes over the wire unchanged.
 
-import type { Endpoint, SolveEvent, SolveRequest } from "../buildkit/index.ts";
+import type { DockerConfig, Endpoint, SolveEvent, SolveRequest } from "../buildkit/index.ts";
 import type { ErrorClass } from "../errors/index.ts";
 import type { Sealed } from "./sealed.ts";
 
@@ -12,21 +12,13 @@ export interface SshKey {
   readonly privateKey: string;
 }
 
-/** A login at one registry host, as docker config JSON spells hosts (Docker Hub: `https://index.docker.io/v1/`). */
-export interface RegistryLogin {
-  readonly username?: string;
-  readonly password?: string;
-  readonly identityToken?: string;
-  readonly registryToken?: string;
-}
-
 /** What a solve needs besides its request. Held in memory only. */
 export interface Materials {
   readonly endpoint: Endpoint;
   /** Session secrets by id. */
   readonly secrets: ReadonlyMap<string, Buffer>;
-  /** Registry logins by host. */
-  readonly logins: ReadonlyMap<string, RegistryLogin>;
+  /** Logins for registries. */
+  readonly logins: DockerConfig;
   readonly sshKeys: readonly SshKey[];
   /** Local trees by the name the frontend asks for: flat file names to contents. */
   readonly trees: ReadonlyMap<string, ReadonlyMap<string, Buffer>>;

@@ -44,7 +44,7 @@ export async function runJob(job: Job, context: RunContext, signal: AbortSignal)
     return { kind: "succeeded", facts, finishedAt: now() };
   } catch (error) {
     if (signal.aborted) return { kind: "cancelled", finishedAt: now() };
-    return outcomeOfError(error, redact);
+    return { kind: "failed", failure: solveFailure(error, redact), finishedAt: now() };
   } finally {
     client.close();
   }
@@ -63,8 +63,11 @@ export async function recallRef(
     if (record.active) return { kind: "running" };
     const finishedAt = (record.completedAt ?? new Date()).toISOString();
     if (record.error !== undefined) {
-      const outcome = outcomeOfError(record.error, redactor(secretValues(materials.open())));
-      return { kind: "finished", outcome: { ...outcome, finishedAt } };
+      // Whose caller died is recorded as cancelled; nobody asked for that.
+      if (record.error.grpcCode === cancelledCode)
+        return { kind: "finished", outcome: { kind: "cancelled", finishedAt } };
+      const failure = solveFailure(record.error, redactor(secretValues(materials.open())));
+      return { kind: "finished", outcome: { kind: "failed", failure, finishedAt } };
     }
     if (record.result === undefined) return { kind: "unknown" };
     const facts = await readFacts(client, { record, result: record.result, context }, signal);
@@ -78,14 +81,8 @@ function now(): string {
   return new Date().toISOString();
 }
 
-/** gRPC code 1: the caller of the solve went away, or asked for its end. */
+/** gRPC: the caller of the solve went away, or asked for its end. */
 const cancelledCode = 1;
-
-function outcomeOfError(error: unknown, redact: (text: string) => string): JobOutcome {
-  if (error instanceof BuildkitError && error.grpcCode === cancelledCode)
-    return { kind: "cancelled", finishedAt: now() };
-  return { kind: "failed", failure: solveFailure(error, redact), finishedAt: now() };
-}
 
 /** An error as plain data without the secrets of the job. */
 export function solveFailure(error: unknown, redact: (text: string) => string): SolveFailure {

@@ -1,7 +1,7 @@
 // What a solve needs from the cluster, read with the rights of the run's own service account: Secrets, ConfigMaps, logins
 // for registries and git. Everything read here is sealed before it leaves this file's caller.
 
-import type { RegistryLogin, SshKey } from "../agent/agent.ts";
+import type { SshKey } from "../agent/agent.ts";
 import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { isApiError } from "../kube/errors.ts";
@@ -14,7 +14,7 @@ import {
   serviceAccounts,
 } from "../kube/types.ts";
 import type { KubeObject } from "../kube/object.ts";
-import { loginsOf } from "./logins.ts";
+import { type DockerConfig, mergeDockerConfigs, noLogins, parseDockerConfig } from "../registry/docker-config.ts";
 import type { GitNeed, Needs, TreeNeed } from "./plan/plan.ts";
 
 /** Whose rights are used, where. */
@@ -26,7 +26,7 @@ export interface Account {
 /** What was read. */
 export interface Credentials {
   readonly secrets: Map<string, Buffer>;
-  readonly logins: Map<string, RegistryLogin>;
+  readonly logins: DockerConfig;
   readonly sshKeys: SshKey[];
   readonly trees: Map<string, Map<string, Buffer>>;
   /** Public host keys for the git server; without them BuildKit trusts what answers first. */
@@ -197,6 +197,18 @@ function trimmed(value: Buffer): Buffer {
   return Buffer.from(value.toString("utf8").replace(/[\r\n]+$/, ""));
 }
 
+function loginsOf(secret: Secret): DockerConfig {
+  const raw = valueOf(secret, ".dockerconfigjson") ?? valueOf(secret, ".dockercfg");
+  if (raw === undefined) throw keyNotFound(secret, '".dockerconfigjson"');
+  try {
+    return parseDockerConfig(raw.toString("utf8"));
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    const message = `Secret "${secret.metadata.name}": ${error.message}`;
+    throw new KilnError({ class: error.class, reason: "SecretInvalid", message });
+  }
+}
+
 async function readLogins(
   needs: Needs,
   pullSecrets: readonly string[],
@@ -206,8 +218,8 @@ async function readLogins(
     needs.registryCredentials.map(async (name) => loginsOf(await read(secrets, name, reader))),
   );
   const pulls = await Promise.all(pullSecrets.map((name) => pullSecretLogins(name, reader)));
-  // What the run names wins over what its account brings along.
-  const logins = new Map([...pulls.flatMap(({ logins: found }) => found), ...named.flat()]);
+  // Later ones win in a merge: what the run names beats what its account brings along, and the first of each the rest.
+  const logins = mergeDockerConfigs([...pulls.map(({ logins: found }) => found).reverse(), ...named.reverse()]);
   return { logins, hints: pulls.flatMap(({ hint }) => (hint === undefined ? [] : [hint])) };
 }
 
@@ -216,11 +228,11 @@ async function readLogins(
 async function pullSecretLogins(
   name: string,
   reader: Reader,
-): Promise<{ logins: [string, RegistryLogin][]; hint?: string }> {
+): Promise<{ logins: DockerConfig; hint?: string }> {
   try {
     return { logins: loginsOf(await read(secrets, name, reader)) };
   } catch (error) {
     if (!(error instanceof KilnError)) throw error;
-    return { logins: [], hint: `The imagePullSecret was not used: ${error.message}` };
+    return { logins: noLogins, hint: `The imagePullSecret was not used: ${error.message}` };
   }
 }

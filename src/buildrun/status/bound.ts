@@ -37,11 +37,16 @@ const fewerPlatforms: Shrink = (status) =>
     ? status
     : { ...status, outputs: status.outputs.map(({ image, ...output }) => (image === undefined ? output : { ...output, image: { ...image, platforms: (image.platforms ?? []).slice(0, 4) } })) };
 
-// The first attempt stays (it says when the run started), the newest stay; numbers keep counting.
-const fewerAttempts: Shrink = (status) =>
-  status.attempts === undefined || status.attempts.length <= 6
+// All attempts stay: their number decides about the next one.
+const terserAttempts: Shrink = (status) =>
+  status.attempts === undefined
     ? status
-    : { ...status, attempts: [...status.attempts.slice(0, 1), ...status.attempts.slice(-5)] };
+    : {
+        ...status,
+        attempts: status.attempts.map((attempt) =>
+          attempt.message === undefined ? attempt : { ...attempt, message: cut(attempt.message, 100) },
+        ),
+      };
 
 const shorterMessages: Shrink = (status) => ({
   ...status,
@@ -54,7 +59,7 @@ const shrinks: readonly Shrink[] = [
   fewerBaseImages(8),
   shorterCache(4),
   shorterTail(8, 120),
-  fewerAttempts,
+  terserAttempts,
   fewerPlatforms,
   fewerBaseImages(0),
   shorterCache(0),

@@ -143,7 +143,10 @@ const cases: readonly (readonly [string, RunWorld, Expected])[] = [
   ],
   [
     "does not repeat beyond retry.limit",
-    aWorld({ run: aRunningRun({ spec: { retry: { limit: 0 } } }), job: finished(failed(registry)) }),
+    aWorld({
+      run: aRunningRun({ spec: { retry: { limit: 0 } } }),
+      job: finished(failed(registry)),
+    }),
     { kind: "finish", result: "Failed", failure: { reason: "RegistryUnavailable" } },
   ],
   [
@@ -297,7 +300,9 @@ describe("admitting a run with what its Secrets say", () => {
   });
 
   it("keeps waiting when everything could be read and it is not the run's turn", () => {
-    const wait = decide(aWorld({ turn: { kind: "wait", ahead: 1, reason: "NotNext", message: "" } }));
+    const wait = decide(
+      aWorld({ turn: { kind: "wait", ahead: 1, reason: "NotNext", message: "" } }),
+    );
     assert.equal(admit(wait, { request: {}, materials: {}, hints: [] } as never, aWorld()), wait);
   });
 
