@@ -51,7 +51,11 @@ export interface SolveFacts {
   readonly digest?: string;
   /** Bytes of the compressed layers, configs and manifests that `digest` reaches, without attestations. */
   readonly size?: number;
-  readonly platforms: readonly { readonly platform: string; readonly digest: string; readonly size?: number }[];
+  readonly platforms: readonly {
+    readonly platform: string;
+    readonly digest: string;
+    readonly size?: number;
+  }[];
   readonly git?: { readonly url: string; readonly commit: string };
   readonly http?: { readonly url: string; readonly checksum: string };
   readonly baseImages: readonly { readonly ref: string; readonly digest: string }[];

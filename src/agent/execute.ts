@@ -12,7 +12,14 @@ import {
   type SolveResult,
 } from "../buildkit/index.ts";
 import { KilnError } from "../errors/index.ts";
-import type { Job, JobOutcome, RecallQuestion, Recollection, SolveFacts, SolveFailure } from "./agent.ts";
+import type {
+  Job,
+  JobOutcome,
+  RecallQuestion,
+  Recollection,
+  SolveFacts,
+  SolveFailure,
+} from "./agent.ts";
 import { attachablesOf, secretValues } from "./attachables.ts";
 import { imageFacts } from "./image-facts.ts";
 import { provenanceFacts } from "./provenance.ts";
@@ -33,13 +40,21 @@ const provenanceType = "https://slsa.dev/provenance/";
 const noFacts: SolveFacts = { platforms: [], baseImages: [] };
 
 /** Runs a job to its end. */
-export async function runJob(job: Job, context: RunContext, signal: AbortSignal): Promise<JobOutcome> {
+export async function runJob(
+  job: Job,
+  context: RunContext,
+  signal: AbortSignal,
+): Promise<JobOutcome> {
   const materials = job.materials.open();
   const redact = redactor(secretValues(materials));
   const client = context.connect(materials.endpoint);
   try {
     const attachables: readonly Attachable[] = attachablesOf(materials);
-    const result = await client.solve(job.request, { attachables, onEvent: context.onEvent, signal });
+    const result = await client.solve(job.request, {
+      attachables,
+      onEvent: context.onEvent,
+      signal,
+    });
     const facts = await factsOf(client, job.request, result);
     return { kind: "succeeded", facts, finishedAt: now() };
   } catch (error) {
@@ -90,7 +105,12 @@ export function solveFailure(error: unknown, redact: (text: string) => string): 
     const message = redact(error instanceof Error ? error.message : String(error));
     return { class: "Infra", reason: "Unexpected", message, retryable: false, logTail: [] };
   }
-  const base = { class: error.class, reason: error.reason, message: redact(error.message), retryable: error.retryable };
+  const base = {
+    class: error.class,
+    reason: error.reason,
+    message: redact(error.message),
+    retryable: error.retryable,
+  };
   if (!(error instanceof BuildkitError)) return { ...base, logTail: [] };
   const { step, source, exitCode, logTail } = error;
   return {
@@ -105,11 +125,19 @@ export function solveFailure(error: unknown, redact: (text: string) => string): 
   };
 }
 
-async function factsOf(client: BuildkitClient, request: SolveRequest, result: SolveResult): Promise<SolveFacts> {
+async function factsOf(
+  client: BuildkitClient,
+  request: SolveRequest,
+  result: SolveResult,
+): Promise<SolveFacts> {
   const signal = AbortSignal.timeout(factsDeadlineMs);
   try {
     const record = await client.history(request.ref, signal);
-    return await readFacts(client, { record, result, context: request.frontendAttrs["context"] }, signal);
+    return await readFacts(
+      client,
+      { record, result, context: request.frontendAttrs["context"] },
+      signal,
+    );
   } catch {
     // The solve succeeded whatever its daemon says afterwards; what the answer held is still a fact.
     return plainFacts(result);
@@ -144,13 +172,24 @@ async function readFacts(
   };
   const plain = plainFacts(result);
   const image = plain.digest === undefined ? {} : await imageFacts(plain.digest, read);
-  const provenances = (record?.attestations ?? []).filter(({ predicateType }) => predicateType.startsWith(provenanceType));
-  const used = await Promise.all(provenances.map(async ({ digest }) => usedBy(await read(digest), context)));
-  const images = new Map(used.flatMap(({ baseImages }) => baseImages).map((base) => [`${base.ref}@${base.digest}`, base]));
+  const provenances = (record?.attestations ?? []).filter(({ predicateType }) =>
+    predicateType.startsWith(provenanceType),
+  );
+  const used = await Promise.all(
+    provenances.map(async ({ digest }) => usedBy(await read(digest), context)),
+  );
+  const images = new Map(
+    used
+      .flatMap(({ baseImages }) => baseImages)
+      .map((base) => [`${base.ref}@${base.digest}`, base]),
+  );
   return { ...plain, ...used[0], ...image, baseImages: [...images.values()] };
 }
 
-function usedBy(blob: Buffer | undefined, context: string | undefined): Pick<SolveFacts, "git" | "http" | "baseImages"> {
+function usedBy(
+  blob: Buffer | undefined,
+  context: string | undefined,
+): Pick<SolveFacts, "git" | "http" | "baseImages"> {
   if (blob === undefined) return { baseImages: [] };
   try {
     return provenanceFacts(JSON.parse(blob.toString("utf8")), context);

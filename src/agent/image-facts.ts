@@ -82,7 +82,10 @@ export async function imageFacts(
     const images = top.manifests.filter((entry) => !isAttestation(entry)).slice(0, maxPlatforms);
     for (const entry of images) {
       if (entry.digest === undefined) continue;
-      const described = { digest: entry.digest, ...(entry.platform && { platform: entry.platform }) };
+      const described = {
+        digest: entry.digest,
+        ...(entry.platform && { platform: entry.platform }),
+      };
       const fact = await manifestFact(described, await read(entry.digest), read);
       if (fact !== undefined) found.push(fact);
     }

@@ -41,7 +41,13 @@ export class InProcessAgent implements Agent {
     const events = new EventLog(this.#o.limits);
     const stop = new AbortController();
     const done = this.#run(job, events, stop.signal);
-    this.#jobs.set(job.ref, { ref: job.ref, startedAt: new Date().toISOString(), events, stop, done });
+    this.#jobs.set(job.ref, {
+      ref: job.ref,
+      startedAt: new Date().toISOString(),
+      events,
+      stop,
+      done,
+    });
     this.#prune();
   }
 
@@ -83,7 +89,11 @@ export class InProcessAgent implements Agent {
   async #run(job: Job, events: EventLog, signal: AbortSignal): Promise<void> {
     const { connect, log } = this.#o;
     log.info({ ref: job.ref }, "solve started");
-    const outcome = await runJob(job, { connect, onEvent: (event) => events.append(event) }, signal);
+    const outcome = await runJob(
+      job,
+      { connect, onEvent: (event) => events.append(event) },
+      signal,
+    );
     events.finish(outcome);
     const reason = outcome.kind === "failed" ? outcome.failure.reason : undefined;
     log.info({ ref: job.ref, outcome: outcome.kind, reason }, "solve ended");

@@ -12,7 +12,13 @@ import { refOf } from "./attempts.ts";
 import { solveFinalizer, type Step } from "./decide.ts";
 import type { QueueBook } from "./queue.ts";
 import type { Solves } from "./solves.ts";
-import { type AttemptNotes, type Change, nextStatus, progressEveryMs, reasonOf } from "./status/status.ts";
+import {
+  type AttemptNotes,
+  type Change,
+  nextStatus,
+  progressEveryMs,
+  reasonOf,
+} from "./status/status.ts";
 import { type RunWorld, runKey } from "./world.ts";
 
 /** What acting needs. */
@@ -43,7 +49,12 @@ export async function act(step: Step, scene: Scene, deps: ActDeps): Promise<Outc
     case "rest":
       return done;
     case "reject":
-      await end({ kind: "ended", result: step.result, failure: step.failure }, undefined, scene, deps);
+      await end(
+        { kind: "ended", result: step.result, failure: step.failure },
+        undefined,
+        scene,
+        deps,
+      );
       return done;
     case "wait": {
       const builder = world.builder?.ref;
@@ -92,16 +103,29 @@ async function start(step: StepOf<"start">, scene: Scene, deps: ActDeps): Promis
   const written = await write(claim, { ...scene, world: { ...scene.world, run: held } }, deps);
   if (written === undefined) return done;
   deps.book.observe(written);
-  deps.notes.set(ref, { hints: prepared.hints, resolveMs: deps.now().getTime() - scene.world.now.getTime() });
-  await deps.solves.start(runKey(held), { ref, request: { ...prepared.request, ref }, materials: prepared.materials });
+  deps.notes.set(ref, {
+    hints: prepared.hints,
+    resolveMs: deps.now().getTime() - scene.world.now.getTime(),
+  });
+  await deps.solves.start(runKey(held), {
+    ref,
+    request: { ...prepared.request, ref },
+    materials: prepared.materials,
+  });
   scene.log.info({ ref, builder: builder.ref.name, instance }, "attempt started");
-  deps.events.event(held, { type: "Normal", reason: "Started", action: "Build", message: `Attempt ${number} started on ${builder.ref.kind} ${builder.ref.name}, instance ${instance}.` });
+  deps.events.event(held, {
+    type: "Normal",
+    reason: "Started",
+    action: "Build",
+    message: `Attempt ${number} started on ${builder.ref.kind} ${builder.ref.name}, instance ${instance}.`,
+  });
   return after(progressEveryMs);
 }
 
 async function watch(recheckMs: number, scene: Scene, deps: ActDeps): Promise<Outcome> {
   const { job } = scene.world;
-  if (job?.state === "running") await write({ kind: "running", progress: job.progress }, scene, deps);
+  if (job?.state === "running")
+    await write({ kind: "running", progress: job.progress }, scene, deps);
   return Number.isFinite(recheckMs) ? after(recheckMs) : done;
 }
 
@@ -109,12 +133,25 @@ async function finish(step: StepOf<"finish">, scene: Scene, deps: ActDeps): Prom
   const { result, attempt, outcome, failure } = step;
   const progress = scene.world.job?.progress;
   const notes = deps.notes.get(attempt.ref);
-  const change = { kind: "ended" as const, result, attempt, ...(outcome && { outcome }), ...(failure && { failure }), ...(progress && { progress }), ...(notes && { notes }) };
+  const change = {
+    kind: "ended" as const,
+    result,
+    attempt,
+    ...(outcome && { outcome }),
+    ...(failure && { failure }),
+    ...(progress && { progress }),
+    ...(notes && { notes }),
+  };
   await end(change, attempt.ref, scene, deps);
 }
 
 /** Writes the terminal state, then lets go of everything that was held for the run. */
-async function end(change: Extract<Change, { kind: "ended" }>, ref: string | undefined, scene: Scene, deps: ActDeps): Promise<void> {
+async function end(
+  change: Extract<Change, { kind: "ended" }>,
+  ref: string | undefined,
+  scene: Scene,
+  deps: ActDeps,
+): Promise<void> {
   const { run } = scene.world;
   const written = await write(change, scene, deps);
   deps.book.forget(runKey(run));
@@ -127,27 +164,48 @@ async function end(change: Extract<Change, { kind: "ended" }>, ref: string | und
   await release(written, scene, deps);
 }
 
-function announce(run: BuildRun, change: Extract<Change, { kind: "ended" }>, scene: Scene, deps: ActDeps): void {
+function announce(
+  run: BuildRun,
+  change: Extract<Change, { kind: "ended" }>,
+  scene: Scene,
+  deps: ActDeps,
+): void {
   const { status } = run;
   const reason = status === undefined ? change.result : reasonOf(status);
-  const message = status?.conditions?.find(({ type }) => type === "Succeeded")?.message ?? change.result;
+  const message =
+    status?.conditions?.find(({ type }) => type === "Succeeded")?.message ?? change.result;
   const ref = change.attempt?.ref;
-  scene.log.info({ ref, builder: status?.builder?.name, result: change.result, reason }, "run ended");
+  scene.log.info(
+    { ref, builder: status?.builder?.name, result: change.result, reason },
+    "run ended",
+  );
   const type = change.result === "Failed" ? "Warning" : "Normal";
   const told = change.result === "Succeeded" ? "Succeeded" : reason;
   deps.events.event(run, { type, reason: told, action: "Build", message });
 }
 
-async function retry({ attempt, failure }: StepOf<"retry">, scene: Scene, deps: ActDeps): Promise<Outcome> {
+async function retry(
+  { attempt, failure }: StepOf<"retry">,
+  scene: Scene,
+  deps: ActDeps,
+): Promise<Outcome> {
   const { run } = scene.world;
   const written = await write({ kind: "retrying", attempt, failure }, scene, deps);
   deps.book.forget(runKey(run));
   await deps.solves.forget(attempt.ref);
   deps.notes.delete(attempt.ref);
-  scene.log.info({ ref: attempt.ref, outcome: attempt.outcome, reason: failure.reason }, "attempt ended, the run goes back to the queue");
+  scene.log.info(
+    { ref: attempt.ref, outcome: attempt.outcome, reason: failure.reason },
+    "attempt ended, the run goes back to the queue",
+  );
   if (written !== undefined) {
     const message = `${attempt.outcome === "Lost" ? "Lost" : "Failed"} attempt ${attempt.ref} will be repeated: ${failure.message}`;
-    deps.events.event(written, { type: "Warning", reason: "Retrying", action: "Build", message: message.slice(0, 900) });
+    deps.events.event(written, {
+      type: "Warning",
+      reason: "Retrying",
+      action: "Build",
+      message: message.slice(0, 900),
+    });
     await release(written, scene, deps);
   }
   return after(1);
@@ -158,7 +216,11 @@ async function release(run: BuildRun, scene: Scene, deps: ActDeps): Promise<void
   await setFinalizer(run, false, scene, deps);
 }
 
-async function remove(run: BuildRun, { log, signal }: Scene, { client, type }: ActDeps): Promise<void> {
+async function remove(
+  run: BuildRun,
+  { log, signal }: Scene,
+  { client, type }: ActDeps,
+): Promise<void> {
   const { namespace, name, uid } = run.metadata;
   try {
     await client.delete(type, { namespace, name, uid }, signal);
@@ -169,21 +231,37 @@ async function remove(run: BuildRun, { log, signal }: Scene, { client, type }: A
   }
 }
 
-async function setFinalizer(run: BuildRun, wanted: boolean, { signal }: Scene, deps: ActDeps): Promise<BuildRun | undefined> {
+async function setFinalizer(
+  run: BuildRun,
+  wanted: boolean,
+  { signal }: Scene,
+  deps: ActDeps,
+): Promise<BuildRun | undefined> {
   const finalizers = run.metadata.finalizers ?? [];
   if (finalizers.includes(solveFinalizer) === wanted) return run;
-  const next = wanted ? [...finalizers, solveFinalizer] : finalizers.filter((name) => name !== solveFinalizer);
+  const next = wanted
+    ? [...finalizers, solveFinalizer]
+    : finalizers.filter((name) => name !== solveFinalizer);
   const updated = await deps.client.setFinalizers(deps.type, run, next, signal);
   if (updated !== undefined) deps.cache.wrote(updated);
   return updated === undefined ? undefined : { ...run, metadata: updated.metadata };
 }
 
 /** Writes the status that a change leads to, if it leads to one. The run as written; undefined when nothing was. */
-async function write(change: Change, { world, signal }: Scene, deps: ActDeps): Promise<BuildRun | undefined> {
+async function write(
+  change: Change,
+  { world, signal }: Scene,
+  deps: ActDeps,
+): Promise<BuildRun | undefined> {
   const { run, now } = world;
   const status = nextStatus(run, change, now);
   if (status === undefined) return undefined;
-  return await writeStatus(run, status, { client: deps.client, type: deps.type, cache: deps.cache, signal });
+  return await writeStatus(run, status, {
+    client: deps.client,
+    type: deps.type,
+    cache: deps.cache,
+    signal,
+  });
 }
 
 /** Server-side apply of a whole status, refused with 409 when the run is no longer the version that was decided upon. */

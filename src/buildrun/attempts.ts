@@ -43,7 +43,9 @@ export function openAttempt(run: BuildRun): Attempt | undefined {
 /** When the run is out of time, in milliseconds since the epoch. The clock starts with the first attempt. */
 export function deadlineMs(run: BuildRun): number {
   const start = run.status?.startTime;
-  return start === undefined ? Number.POSITIVE_INFINITY : Date.parse(start) + durationMs(run.spec.timeout);
+  return start === undefined
+    ? Number.POSITIVE_INFINITY
+    : Date.parse(start) + durationMs(run.spec.timeout);
 }
 
 const retried: ReadonlySet<string> = new Set(["Builder", "Infra", "Registry"]);

@@ -31,7 +31,10 @@ const builderExists: Check = ({ run, builder }) => {
       : ref.kind === "ClusterBuilder"
         ? `There is no ClusterBuilder "${ref.name}"; create it, or start a new run with another builderRef.`
         : `There is no Builder "${ref.name}" in namespace "${namespace}"; create it, or start a new run with another builderRef.`;
-  return { kind: "wait", why: { phase: "Pending", reason: "BuilderNotFound", message: what, stalled: true } };
+  return {
+    kind: "wait",
+    why: { phase: "Pending", reason: "BuilderNotFound", message: what, stalled: true },
+  };
 };
 
 /** The Builder has an instance that can take work. */
@@ -39,7 +42,10 @@ const builderIsReady: Check = ({ builder }) => {
   if (builder?.notReady === undefined) return undefined;
   const { reason, message } = builder.notReady;
   const text = `${builder.ref.kind} "${builder.ref.name}" is not ready (${reason}): ${message}`;
-  return { kind: "wait", why: { phase: "Pending", reason: "BuilderNotReady", message: text, stalled: false } };
+  return {
+    kind: "wait",
+    why: { phase: "Pending", reason: "BuilderNotReady", message: text, stalled: false },
+  };
 };
 
 /** What has to hold before a run may take a slot. */

@@ -14,7 +14,12 @@ import {
   serviceAccounts,
 } from "../kube/types.ts";
 import type { KubeObject } from "../kube/object.ts";
-import { type DockerConfig, mergeDockerConfigs, noLogins, parseDockerConfig } from "../registry/docker-config.ts";
+import {
+  type DockerConfig,
+  mergeDockerConfigs,
+  noLogins,
+  parseDockerConfig,
+} from "../registry/docker-config.ts";
 import type { GitNeed, Needs, TreeNeed } from "./plan/plan.ts";
 
 /** Whose rights are used, where. */
@@ -63,8 +68,14 @@ export async function readCredentials(
       reason: "ServiceAccountNotFound",
       message: `There is no ServiceAccount "${serviceAccount}" in namespace "${namespace}"; create it, or name another in spec.serviceAccountName.`,
     });
-  const reader: Reader = { account, signal, client: client.asServiceAccount(namespace, serviceAccount) };
-  const pullSecrets = (found.imagePullSecrets ?? []).flatMap(({ name }) => (name === undefined ? [] : [name]));
+  const reader: Reader = {
+    account,
+    signal,
+    client: client.asServiceAccount(namespace, serviceAccount),
+  };
+  const pullSecrets = (found.imagePullSecrets ?? []).flatMap(({ name }) =>
+    name === undefined ? [] : [name],
+  );
   const [values, trees, git, registries] = await Promise.all([
     sessionSecrets(needs, reader),
     readTrees(needs, reader),
@@ -107,7 +118,9 @@ async function read<T extends KubeObject>(
 }
 
 function keyNotFound(secret: Secret, wanted: string): KilnError {
-  const keys = Object.keys(secret.data ?? {}).sort().slice(0, 20);
+  const keys = Object.keys(secret.data ?? {})
+    .sort()
+    .slice(0, 20);
   const has = keys.length === 0 ? "no keys" : `the keys ${keys.join(", ")}`;
   return new KilnError({
     class: "User",
@@ -125,7 +138,9 @@ function valueOf(secret: Secret, key: string): Buffer | undefined {
 async function sessionSecrets(needs: Needs, reader: Reader): Promise<Map<string, Buffer>> {
   const names = [...new Set(needs.secrets.map(({ name }) => name))];
   const objects = new Map(
-    await Promise.all(names.map(async (name) => [name, await read(secrets, name, reader)] as const)),
+    await Promise.all(
+      names.map(async (name) => [name, await read(secrets, name, reader)] as const),
+    ),
   );
   const values = new Map<string, Buffer>();
   for (const { id, name, key } of needs.secrets) {
@@ -159,19 +174,28 @@ async function readTrees(needs: Needs, reader: Reader): Promise<Map<string, Map<
       }
     }
   };
-  const entries = Object.entries(needs.trees).map(async ([name, need]) => [name, await filesOf(need)] as const);
+  const entries = Object.entries(needs.trees).map(
+    async ([name, need]) => [name, await filesOf(need)] as const,
+  );
   return new Map(await Promise.all(entries));
 }
 
 function configMapFiles({ data, binaryData }: ConfigMap): Map<string, Buffer> {
-  const text = Object.entries(data ?? {}).map(([name, value]) => [name, Buffer.from(value)] as const);
-  const binary = Object.entries(binaryData ?? {}).map(([name, value]) => [name, Buffer.from(value, "base64")] as const);
+  const text = Object.entries(data ?? {}).map(
+    ([name, value]) => [name, Buffer.from(value)] as const,
+  );
+  const binary = Object.entries(binaryData ?? {}).map(
+    ([name, value]) => [name, Buffer.from(value, "base64")] as const,
+  );
   return new Map([...text, ...binary]);
 }
 
 type GitCredentials = Pick<Credentials, "secrets" | "sshKeys" | "knownHosts">;
 
-async function gitCredentials({ secretName, transport, host }: GitNeed, reader: Reader): Promise<GitCredentials> {
+async function gitCredentials(
+  { secretName, transport, host }: GitNeed,
+  reader: Reader,
+): Promise<GitCredentials> {
   const secret = await read(secrets, secretName, reader);
   if (transport === "ssh") {
     const key = valueOf(secret, "ssh-privatekey");
@@ -188,8 +212,13 @@ async function gitCredentials({ secretName, transport, host }: GitNeed, reader: 
   const password = valueOf(secret, "password");
   if (username === undefined || password === undefined)
     throw keyNotFound(secret, '"token", or "username" and "password", which an http(s) URL needs');
-  const pair = Buffer.concat([trimmed(username), Buffer.from(":"), trimmed(password)]).toString("base64");
-  return { secrets: new Map([[`GIT_AUTH_HEADER.${host}`, Buffer.from(`basic ${pair}`)]]), sshKeys: [] };
+  const pair = Buffer.concat([trimmed(username), Buffer.from(":"), trimmed(password)]).toString(
+    "base64",
+  );
+  return {
+    secrets: new Map([[`GIT_AUTH_HEADER.${host}`, Buffer.from(`basic ${pair}`)]]),
+    sshKeys: [],
+  };
 }
 
 /** Files made by editors and `echo` end in a line break that is no part of a token. */
@@ -219,7 +248,10 @@ async function readLogins(
   );
   const pulls = await Promise.all(pullSecrets.map((name) => pullSecretLogins(name, reader)));
   // Later ones win in a merge: what the run names beats what its account brings along, and the first of each the rest.
-  const logins = mergeDockerConfigs([...pulls.map(({ logins: found }) => found).reverse(), ...named.reverse()]);
+  const logins = mergeDockerConfigs([
+    ...pulls.map(({ logins: found }) => found).reverse(),
+    ...named.reverse(),
+  ]);
   return { logins, hints: pulls.flatMap(({ hint }) => (hint === undefined ? [] : [hint])) };
 }
 

@@ -26,19 +26,40 @@ export type Step =
   /** Nothing is left to do for this object. */
   | { readonly kind: "rest" }
   /** Ends the run without (another) attempt. */
-  | { readonly kind: "reject"; readonly result: "Failed" | "Cancelled"; readonly failure: SolveFailure }
+  | {
+      readonly kind: "reject";
+      readonly result: "Failed" | "Cancelled";
+      readonly failure: SolveFailure;
+    }
   | { readonly kind: "wait"; readonly why: WaitReason; readonly recheckMs: number }
   /** A slot is held: read what the solve needs. `admit` makes a `start` of it, or not. */
-  | { readonly kind: "claim"; readonly number: number; readonly builder: BuilderView; readonly instance: string }
+  | {
+      readonly kind: "claim";
+      readonly number: number;
+      readonly builder: BuilderView;
+      readonly instance: string;
+    }
   /** Write the attempt down, then send the solve. */
-  | { readonly kind: "start"; readonly number: number; readonly builder: BuilderView; readonly instance: string; readonly prepared: Prepared }
+  | {
+      readonly kind: "start";
+      readonly number: number;
+      readonly builder: BuilderView;
+      readonly instance: string;
+      readonly prepared: Prepared;
+    }
   /** The solve runs; look again at the latest in `recheckMs`. */
   | { readonly kind: "watch"; readonly recheckMs: number }
   /** An agent has the job, this process does not follow it yet. */
   | { readonly kind: "adopt"; readonly ref: string }
   | { readonly kind: "cancel"; readonly ref: string }
   /** The last attempt ended and with it the run. */
-  | { readonly kind: "finish"; readonly result: "Succeeded" | "Failed" | "Cancelled"; readonly attempt: AttemptResult; readonly outcome?: JobOutcome; readonly failure?: SolveFailure }
+  | {
+      readonly kind: "finish";
+      readonly result: "Succeeded" | "Failed" | "Cancelled";
+      readonly attempt: AttemptResult;
+      readonly outcome?: JobOutcome;
+      readonly failure?: SolveFailure;
+    }
   /** The attempt ended; the run goes back to the queue. */
   | { readonly kind: "retry"; readonly attempt: AttemptResult; readonly failure: SolveFailure }
   /** Give the object up: take our finalizer off. */
@@ -74,21 +95,37 @@ function begin(world: RunWorld): Step {
   for (const check of admission) {
     const violation = check(world);
     if (violation === undefined) continue;
-    if (violation.kind === "reject") return { kind: "reject", result: "Failed", failure: violation.failure };
+    if (violation.kind === "reject")
+      return { kind: "reject", result: "Failed", failure: violation.failure };
     return { kind: "wait", why: violation.why, recheckMs: violation.recheckMs ?? waitRecheckMs };
   }
   const { builder, turn, run, now } = world;
   const pauseMs = nextAttemptMs(run) - now.getTime();
   if (pauseMs > 0) {
     const message = `The next attempt starts in ${Math.ceil(pauseMs / 1000)} s.`;
-    return { kind: "wait", why: { phase: "Queued", reason: "BackingOff", message, stalled: false }, recheckMs: pauseMs };
+    return {
+      kind: "wait",
+      why: { phase: "Queued", reason: "BackingOff", message, stalled: false },
+      recheckMs: pauseMs,
+    };
   }
   if (builder === undefined || turn === undefined) return { kind: "watch", recheckMs: settleMs };
   if (turn.kind === "wait") {
-    const why: WaitReason = { phase: "Queued", reason: turn.reason, message: turn.message, ahead: turn.ahead, stalled: false };
+    const why: WaitReason = {
+      phase: "Queued",
+      reason: turn.reason,
+      message: turn.message,
+      ahead: turn.ahead,
+      stalled: false,
+    };
     return { kind: "wait", why, recheckMs: waitRecheckMs };
   }
-  return { kind: "claim", number: (run.status?.attempts?.at(-1)?.number ?? 0) + 1, builder, instance: turn.instance };
+  return {
+    kind: "claim",
+    number: (run.status?.attempts?.at(-1)?.number ?? 0) + 1,
+    builder,
+    instance: turn.instance,
+  };
 }
 
 /**
@@ -104,14 +141,19 @@ export function admit(step: Step, prepared: Prepared | SolveFailure, world: RunW
     return { kind: "reject", result: "Failed", failure: prepared };
   const { reason, message } = prepared;
   const why: WaitReason = { phase: "Pending", reason, message, stalled: !prepared.retryable };
-  return { kind: "wait", why, recheckMs: prepared.retryable ? 5_000 : Math.min(graceLeftMs, 2_000) };
+  return {
+    kind: "wait",
+    why,
+    recheckMs: prepared.retryable ? 5_000 : Math.min(graceLeftMs, 2_000),
+  };
 }
 
 function attend(world: RunWorld, attempt: Attempt): Step {
   const { run, job } = world;
   if (job === undefined) return isDeleting(run) ? giveUp(run) : resume(world, attempt);
   if (job.state === "finished") return settle(world, attempt, job.outcome);
-  if (isDeleting(run) || run.spec.cancel || isLate(world)) return { kind: "cancel", ref: attempt.ref };
+  if (isDeleting(run) || run.spec.cancel || isLate(world))
+    return { kind: "cancel", ref: attempt.ref };
   if (!job.followed) return { kind: "adopt", ref: attempt.ref };
   return { kind: "watch", recheckMs: untilDeadlineMs(world) };
 }
@@ -126,11 +168,13 @@ function resume(world: RunWorld, attempt: Attempt): Step {
       return { kind: "watch", recheckMs: settleMs };
     case "unreachable":
       // The daemon may be about to come back with the answer; not for ever, though.
-      if ((world.orphanedMs ?? 0) < world.limits.recallGraceMs) return { kind: "watch", recheckMs: 2 * settleMs };
+      if ((world.orphanedMs ?? 0) < world.limits.recallGraceMs)
+        return { kind: "watch", recheckMs: 2 * settleMs };
       return lose(world, attempt);
     case "unknown":
       // A solve whose caller just died enters the history a moment later.
-      if ((world.orphanedMs ?? 0) < world.limits.recallSettleMs) return { kind: "watch", recheckMs: settleMs };
+      if ((world.orphanedMs ?? 0) < world.limits.recallSettleMs)
+        return { kind: "watch", recheckMs: settleMs };
       return lose(world, attempt);
   }
 }
@@ -142,14 +186,19 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   if (outcome.kind === "failed") {
     const attempt: AttemptResult = { ref, outcome: "Failed" };
     const { failure } = outcome;
-    const again = !isDeleting(run) && !run.spec.cancel && !isLate(world) && mayRetry(run, failure, world.limits);
+    const again =
+      !isDeleting(run) &&
+      !run.spec.cancel &&
+      !isLate(world) &&
+      mayRetry(run, failure, world.limits);
     return again
       ? { kind: "retry", attempt, failure }
       : { kind: "finish", result: "Failed", attempt, outcome, failure };
   }
   const attempt: AttemptResult = { ref, outcome: "Cancelled" };
   if (isDeleting(run)) return { kind: "finish", result: "Cancelled", attempt, failure: deleted() };
-  if (run.spec.cancel) return { kind: "finish", result: "Cancelled", attempt, failure: cancelled() };
+  if (run.spec.cancel)
+    return { kind: "finish", result: "Cancelled", attempt, failure: cancelled() };
   if (isLate(world)) return { kind: "finish", result: "Failed", attempt, failure: timedOut(run) };
   return lose(world, { ref });
 }
@@ -157,7 +206,8 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
 function lose(world: RunWorld, { ref }: Pick<Attempt, "ref">): Step {
   const { run } = world;
   const attempt: AttemptResult = { ref, outcome: "Lost" };
-  if (run.spec.cancel) return { kind: "finish", result: "Cancelled", attempt, failure: cancelled() };
+  if (run.spec.cancel)
+    return { kind: "finish", result: "Cancelled", attempt, failure: cancelled() };
   if (isLate(world)) return { kind: "finish", result: "Failed", attempt, failure: timedOut(run) };
   const failure = lost();
   return mayRetry(run, failure, world.limits)
@@ -195,11 +245,19 @@ function failure(init: Pick<SolveFailure, "class" | "reason" | "message">): Solv
 }
 
 function cancelled(): SolveFailure {
-  return failure({ class: "User", reason: "Cancelled", message: "The run was cancelled by spec.cancel." });
+  return failure({
+    class: "User",
+    reason: "Cancelled",
+    message: "The run was cancelled by spec.cancel.",
+  });
 }
 
 function deleted(): SolveFailure {
-  return failure({ class: "User", reason: "Deleted", message: "The run was deleted while it was running." });
+  return failure({
+    class: "User",
+    reason: "Deleted",
+    message: "The run was deleted while it was running.",
+  });
 }
 
 function timedOut(run: BuildRun): SolveFailure {
@@ -208,6 +266,7 @@ function timedOut(run: BuildRun): SolveFailure {
 }
 
 function lost(): SolveFailure {
-  const message = "The attempt was lost: the process that held it ended, and the builder knows no outcome for it.";
+  const message =
+    "The attempt was lost: the process that held it ended, and the builder knows no outcome for it.";
   return { ...failure({ class: "Infra", reason: "AttemptLost", message }), retryable: true };
 }

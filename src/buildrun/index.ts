@@ -110,7 +110,8 @@ function concerned(cache: ResourceCache<BuildRun>, ref: BuilderRef, book: QueueB
   for (const run of cache.list(ref.namespace)) {
     const { status, metadata } = run;
     const open = status?.completionTime === undefined;
-    if (open && (status?.phase ?? "Pending") === "Pending") keys.add(`${metadata.namespace}/${metadata.name}`);
+    if (open && (status?.phase ?? "Pending") === "Pending")
+      keys.add(`${metadata.namespace}/${metadata.name}`);
   }
   return [...keys];
 }

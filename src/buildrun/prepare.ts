@@ -26,7 +26,9 @@ export async function rehearse(
   from: PrepareSources,
   signal: AbortSignal,
 ): Promise<SolveFailure | undefined> {
-  const result = await attempted(() => readCredentials(plan.needs, accountOf(run), from.client, signal));
+  const result = await attempted(() =>
+    readCredentials(plan.needs, accountOf(run), from.client, signal),
+  );
   return "reason" in result ? result : undefined;
 }
 

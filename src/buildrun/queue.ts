@@ -11,7 +11,12 @@ import { isTerminal, openAttempt } from "./attempts.ts";
 /** Whether it is a run's turn. `go` holds the slot until `release`, or until the attempt ends. */
 export type Turn =
   | { readonly kind: "go"; readonly instance: string }
-  | { readonly kind: "wait"; readonly ahead: number; readonly reason: string; readonly message: string };
+  | {
+      readonly kind: "wait";
+      readonly ahead: number;
+      readonly reason: string;
+      readonly message: string;
+    };
 
 /** What a turn is asked for. */
 export interface TurnRequest {
@@ -76,7 +81,12 @@ export class QueueBook {
       .filter((instance) => instance.ready && !instance.terminating)
       .reduce((sum, instance) => sum + Math.max(0, instance.capacity - load(instance.id)), 0);
     if (free > 0 && ahead >= free) {
-      return { kind: "wait", ahead, reason: "NotNext", message: `${ahead} older ${ahead === 1 ? "run is" : "runs are"} to start first.` };
+      return {
+        kind: "wait",
+        ahead,
+        reason: "NotNext",
+        message: `${ahead} older ${ahead === 1 ? "run is" : "runs are"} to start first.`,
+      };
     }
     const choice = this.#choose(run, instances, affinity, load);
     if (choice.kind === "wait") return { ...choice, ahead };
@@ -114,14 +124,23 @@ export class QueueBook {
 
   /** The next `count` runs in line for a Builder (by `builderKey`), oldest first: whom to ring when a slot is free. */
   next(builder: string, count: number): string[] {
-    return this.#queueOf(builder).slice(0, count).map(({ key }) => key);
+    return this.#queueOf(builder)
+      .slice(0, count)
+      .map(({ key }) => key);
   }
 
   // A platform that no instance offers is not a reason to wait: a Dockerfile that only copies, or cross-compiles, builds
   // for it without running anything on it. If it does run something, BuildKit's own error says so.
-  #choose(run: BuildRun, instances: readonly Instance[], key: string, load: (id: string) => number) {
+  #choose(
+    run: BuildRun,
+    instances: readonly Instance[],
+    key: string,
+    load: (id: string) => number,
+  ) {
     const choice = choose({ key, instances, load, platforms: run.spec.platforms });
-    return choice.kind === "wait" && choice.reason === "PlatformNotSupported" ? choose({ key, instances, load }) : choice;
+    return choice.kind === "wait" && choice.reason === "PlatformNotSupported"
+      ? choose({ key, instances, load })
+      : choice;
   }
 
   #wait(key: string, builder: string, run: BuildRun): void {
@@ -149,13 +168,18 @@ export class QueueBook {
   #queueOf(builder: string): Waiting[] {
     const known = this.#ordered.get(builder);
     if (known !== undefined) return known;
-    const queue = order([...this.#waiting.values()].filter((waiting) => waiting.builder === builder));
+    const queue = order(
+      [...this.#waiting.values()].filter((waiting) => waiting.builder === builder),
+    );
     this.#ordered.set(builder, queue);
     return queue;
   }
 }
 
-function attemptBuilder(run: BuildRun, { kind, name }: { readonly kind: BuilderRef["kind"]; readonly name: string }): BuilderRef {
+function attemptBuilder(
+  run: BuildRun,
+  { kind, name }: { readonly kind: BuilderRef["kind"]; readonly name: string },
+): BuilderRef {
   const namespace = run.metadata.namespace;
   return kind === "Builder" && namespace !== undefined ? { kind, namespace, name } : { kind, name };
 }

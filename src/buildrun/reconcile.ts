@@ -38,7 +38,11 @@ export async function reconcile(
     throw error;
   }
   const world = await gather(run, deps, at.signal);
-  const scene: Scene = { world, signal: at.signal, log: at.log.child({ run: key, uid: run.metadata.uid }) };
+  const scene: Scene = {
+    world,
+    signal: at.signal,
+    log: at.log.child({ run: key, uid: run.metadata.uid }),
+  };
   let started = false;
   try {
     const step = await settled(decide(world), world, deps, at.signal);
@@ -52,10 +56,16 @@ export async function reconcile(
 }
 
 /** The step with the run's Secrets and ConfigMaps taken into account, where it depends on them. */
-async function settled(step: Step, world: RunWorld, deps: ReconcileDeps, signal: AbortSignal): Promise<Step> {
+async function settled(
+  step: Step,
+  world: RunWorld,
+  deps: ReconcileDeps,
+  signal: AbortSignal,
+): Promise<Step> {
   const { run, plan } = world;
   if (!("request" in plan)) return step;
-  if (step.kind === "claim") return admit(step, await prepare(run, plan, step, { ...deps, signal }), world);
+  if (step.kind === "claim")
+    return admit(step, await prepare(run, plan, step, { ...deps, signal }), world);
   if (step.kind !== "wait" || !rehearses(run)) return step;
   // What is missing is said at once, not after an hour in the queue.
   const failure = await rehearse(run, plan, deps, signal);
@@ -65,13 +75,27 @@ async function settled(step: Step, world: RunWorld, deps: ReconcileDeps, signal:
 /** The first look at a run, and every look while it waits for a Secret or ConfigMap. */
 function rehearses({ status }: BuildRun): boolean {
   if (status?.observedGeneration === undefined) return true;
-  return (status.conditions ?? []).some(({ type, reason, status: on }) => type === "Stalled" && on === "True" && reason !== "BuilderNotFound");
+  return (status.conditions ?? []).some(
+    ({ type, reason, status: on }) =>
+      type === "Stalled" && on === "True" && reason !== "BuilderNotFound",
+  );
 }
 
 /** What the API server let through but the schema does not fit ends at once, with the field named. */
-async function refuse(raw: KubeObject, error: InvalidResource, deps: ReconcileDeps, signal: AbortSignal): Promise<Outcome> {
+async function refuse(
+  raw: KubeObject,
+  error: InvalidResource,
+  deps: ReconcileDeps,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const run = raw as BuildRun;
-  const failure = { class: "User", reason: "InvalidSpec", message: error.message, retryable: false, logTail: [] } as const;
+  const failure = {
+    class: "User",
+    reason: "InvalidSpec",
+    message: error.message,
+    retryable: false,
+    logTail: [],
+  } as const;
   const status = nextStatus(run, { kind: "ended", result: "Failed", failure }, deps.now());
   if (status !== undefined) await writeStatus(run, status, { ...deps, signal });
   deps.book.forget(keyOf(raw.metadata));

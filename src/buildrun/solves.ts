@@ -24,7 +24,12 @@ interface Followed {
   progress: Progress;
   view: JobView;
   cancelRing: (() => void) | undefined;
+  /** Has rung for progress before. */
+  rung: boolean;
 }
+
+/** When a new job's progress is first worth a write, in milliseconds. */
+const firstProgressMs = 1_000;
 
 /** In-flight and finished jobs by ref, until `forget`. */
 export class Solves {
@@ -47,7 +52,14 @@ export class Solves {
     if (this.#followed.has(ref)) return;
     this.#orphans.delete(ref);
     const view: JobView = { state: "running", followed: true, progress: noProgress };
-    const followed: Followed = { key, stop: new AbortController(), progress: noProgress, view, cancelRing: undefined };
+    const followed: Followed = {
+      key,
+      stop: new AbortController(),
+      progress: noProgress,
+      view,
+      cancelRing: undefined,
+      rung: false,
+    };
     this.#followed.set(ref, followed);
     void this.#read(ref, followed);
   }
@@ -102,14 +114,19 @@ export class Solves {
       for await (const event of this.#o.agent.attach(ref, 0, followed.stop.signal)) {
         if (event.kind === "solve") this.#progress(followed, fold(followed.progress, event.event));
         if (event.kind === "finished") {
-          followed.view = { state: "finished", outcome: event.outcome, progress: followed.progress };
+          followed.view = {
+            state: "finished",
+            outcome: event.outcome,
+            progress: followed.progress,
+          };
           this.#o.ring(followed.key);
         }
       }
     } catch (error) {
       if (followed.stop.signal.aborted) return;
       // The next look at the run asks the agent and then the daemon.
-      if (!(error instanceof JobUnknown)) this.#o.log.error({ err: error, ref }, "reading a job's events failed");
+      if (!(error instanceof JobUnknown))
+        this.#o.log.error({ err: error, ref }, "reading a job's events failed");
       this.#drop(ref);
       this.#o.ring(followed.key);
     }
@@ -119,8 +136,11 @@ export class Solves {
     if (progress === followed.progress) return;
     followed.progress = progress;
     followed.view = { state: "running", followed: true, progress };
-    followed.cancelRing ??= this.#o.clock.after(this.#o.progressEveryMs, () => {
+    // Builds that end within a second are not worth a write on the way.
+    const delayMs = followed.rung ? this.#o.progressEveryMs : firstProgressMs;
+    followed.cancelRing ??= this.#o.clock.after(delayMs, () => {
       followed.cancelRing = undefined;
+      followed.rung = true;
       this.#o.ring(followed.key);
     });
   }

@@ -63,7 +63,11 @@ export interface WorldSources {
 }
 
 /** The world of a run. Throws what the daemon's or API server's client throws when its signal fires. */
-export async function gather(run: BuildRun, from: WorldSources, signal: AbortSignal): Promise<RunWorld> {
+export async function gather(
+  run: BuildRun,
+  from: WorldSources,
+  signal: AbortSignal,
+): Promise<RunWorld> {
   const now = from.now();
   const base: RunWorld = { run, now, limits: from.limits, plan: planned(run) };
   if (isTerminal(run)) return base;
@@ -94,9 +98,14 @@ function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<Ru
   const { run, now } = world;
   const { metadata, spec } = run;
   const waits = nextAttemptMs(run) > now.getTime();
-  const ends = spec.cancel || metadata.deletionTimestamp !== undefined || now.getTime() >= deadlineMs(run);
+  const ends =
+    spec.cancel || metadata.deletionTimestamp !== undefined || now.getTime() >= deadlineMs(run);
   if (waits || ends || builder.notReady !== undefined || !("request" in world.plan)) return {};
-  const affinity = affinityKey({ repository: repositoryOf(run), target: spec.target, platforms: spec.platforms });
+  const affinity = affinityKey({
+    repository: repositoryOf(run),
+    target: spec.target,
+    platforms: spec.platforms,
+  });
   return { turn: book.turn({ run, builder: builder.ref, instances: builder.instances, affinity }) };
 }
 
@@ -142,7 +151,10 @@ async function recall(
     const nothing = { secrets: new Map(), logins: new Map(), sshKeys: [], trees: new Map() };
     const context = "request" in plan ? plan.request.frontendAttrs["context"] : undefined;
     const materials = new Sealed({ endpoint, ...nothing });
-    return await from.agent.recall({ ref: attempt.ref, materials, ...(context && { context }) }, signal);
+    return await from.agent.recall(
+      { ref: attempt.ref, materials, ...(context && { context }) },
+      signal,
+    );
   } catch (error) {
     if (signal.aborted) throw error;
     if (error instanceof KilnError) return { kind: "unreachable" };

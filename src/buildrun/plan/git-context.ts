@@ -34,12 +34,18 @@ function invalid(field: string, message: string): KilnError {
 
 function remoteOf(url: string): Omit<GitContext, "attribute"> {
   if (unsafe.test(url) || url.startsWith("-"))
-    throw invalid("url", "has a space, '#', '?' or control character; put branch and folder into revision and subdirectory.");
+    throw invalid(
+      "url",
+      "has a space, '#', '?' or control character; put branch and folder into revision and subdirectory.",
+    );
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
   if (scheme === undefined) {
     const scp = scpForm.exec(url);
     if (scp?.[2] === undefined)
-      throw invalid("url", 'must look like "https://host/path.git", "ssh://git@host/path.git" or "git@host:path.git".');
+      throw invalid(
+        "url",
+        'must look like "https://host/path.git", "ssh://git@host/path.git" or "git@host:path.git".',
+      );
     return { transport: "ssh", host: scp[2], remote: url };
   }
   if (scheme !== "http" && scheme !== "https" && scheme !== "ssh")
@@ -49,7 +55,10 @@ function remoteOf(url: string): Omit<GitContext, "attribute"> {
     throw invalid("url", "needs a host and a path.");
   if (scheme === "ssh") return { transport: "ssh", host: parsed.host, remote: url };
   if (parsed.username !== "" || parsed.password !== "")
-    throw invalid("url", "has a user name or password in it; put them into a Secret and name it in credentials.");
+    throw invalid(
+      "url",
+      "has a user name or password in it; put them into a Secret and name it in credentials.",
+    );
   // The frontend takes an http(s) URL for a git repository only when its path ends in .git; hosting services serve the
   // same repository under both names.
   const remote = parsed.pathname.endsWith(".git") ? url : `${url.replace(/\/+$/, "")}.git`;
@@ -57,16 +66,28 @@ function remoteOf(url: string): Omit<GitContext, "attribute"> {
 }
 
 function checkedRevision(revision: string): string {
-  const bad = unsafe.test(revision) || /[:~^*[]|\.\.|@\{/.test(revision) || revision.startsWith("-");
+  const bad =
+    unsafe.test(revision) || /[:~^*[]|\.\.|@\{/.test(revision) || revision.startsWith("-");
   if (bad || revision.startsWith("/") || revision.endsWith("/") || revision.endsWith(".lock"))
-    throw invalid("revision", `"${revision.slice(0, 80)}" is no branch, tag, commit or refs/… name.`);
+    throw invalid(
+      "revision",
+      `"${revision.slice(0, 80)}" is no branch, tag, commit or refs/… name.`,
+    );
   return revision;
 }
 
 function checkedSubdirectory(subdirectory: string): string {
   const parts = subdirectory.split("/").filter((part) => part !== "" && part !== ".");
-  if (unsafe.test(subdirectory) || subdirectory.startsWith("/") || parts.includes("..") || subdirectory.includes(":"))
-    throw invalid("subdirectory", 'must be a relative path inside the repository, without ".." and ":".');
+  if (
+    unsafe.test(subdirectory) ||
+    subdirectory.startsWith("/") ||
+    parts.includes("..") ||
+    subdirectory.includes(":")
+  )
+    throw invalid(
+      "subdirectory",
+      'must be a relative path inside the repository, without ".." and ":".',
+    );
   return parts.join("/");
 }
 

@@ -39,7 +39,10 @@ export function cacheImports(spec: BuildRunSpec): Entry[] {
       : [
           {
             type: "registry",
-            attrs: { ref: registry.ref, ...(registry.insecure ? { "registry.insecure": "true" } : {}) },
+            attrs: {
+              ref: registry.ref,
+              ...(registry.insecure ? { "registry.insecure": "true" } : {}),
+            },
           },
         ],
   );

@@ -70,9 +70,15 @@ function gitPlan(git: NonNullable<BuildRunSpec["context"]["git"]>): ContextPlan 
 
 function httpPlan(http: NonNullable<BuildRunSpec["context"]["http"]>): ContextPlan {
   if (!/^https?:\/\/[^\s/]/.test(http.url) || !URL.canParse(http.url))
-    throw user("InvalidContext", "spec.context.http.url must be an http or https URL of an archive.");
+    throw user(
+      "InvalidContext",
+      "spec.context.http.url must be an http or https URL of an archive.",
+    );
   if (new URL(http.url).pathname.endsWith(".git"))
-    throw user("InvalidContext", "spec.context.http.url ends in .git, which BuildKit clones; use context.git.");
+    throw user(
+      "InvalidContext",
+      "spec.context.http.url ends in .git, which BuildKit clones; use context.git.",
+    );
   const attrs = { context: http.url };
   if (http.checksum === undefined) return { attrs, trees: {} };
   // The frontend takes no checksum for its context; a policy makes the daemon refuse any other content.
@@ -87,7 +93,10 @@ function contextPlan({ context, dockerfile }: BuildRunSpec): ContextPlan {
     return { attrs: {}, trees: { context: tree, dockerfile: tree } };
   }
   if (dockerfile.inline === undefined)
-    throw user("DockerfileMissing", "spec.context.none has no files; write the Dockerfile into spec.dockerfile.inline.");
+    throw user(
+      "DockerfileMissing",
+      "spec.context.none has no files; write the Dockerfile into spec.dockerfile.inline.",
+    );
   return { attrs: {}, trees: { context: { kind: "empty" } } };
 }
 
@@ -103,11 +112,17 @@ function dockerfilePlan(spec: BuildRunSpec): Pick<ContextPlan, "attrs" | "trees"
 function checkedPath(path: string | undefined): string {
   const file = path ?? inlineName;
   if (file.startsWith("/") || file.split("/").includes(".."))
-    throw user("InvalidDockerfilePath", "spec.dockerfile.path must be a path inside the context, without \"..\".");
+    throw user(
+      "InvalidDockerfilePath",
+      'spec.dockerfile.path must be a path inside the context, without "..".',
+    );
   return file;
 }
 
-function prefixed(prefix: string, entries: Iterable<readonly [string, string]>): Record<string, string> {
+function prefixed(
+  prefix: string,
+  entries: Iterable<readonly [string, string]>,
+): Record<string, string> {
   return Object.fromEntries([...entries].map(([name, value]) => [`${prefix}:${name}`, value]));
 }
 
@@ -120,12 +135,19 @@ function optionAttrs(spec: BuildRunSpec): Record<string, string> {
     ...(spec.noCache ? { "no-cache": "" } : {}),
     ...(spec.pull ? { "image-resolve-mode": "pull" } : {}),
     ...prefixed("label", Object.entries(spec.labels)),
-    ...prefixed("build-arg", spec.buildArgs.map(({ name, value }) => [name, value])),
+    ...prefixed(
+      "build-arg",
+      spec.buildArgs.map(({ name, value }) => [name, value]),
+    ),
     ...(inlineCache ? { "build-arg:BUILDKIT_INLINE_CACHE": "1" } : {}),
     // The frontend reads its own copy of the list, spelled as BuildKit's Go client marshals it.
     ...(imports.length === 0
       ? {}
-      : { "cache-imports": JSON.stringify(imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs }))) }),
+      : {
+          "cache-imports": JSON.stringify(
+            imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs })),
+          ),
+        }),
   };
 }
 

@@ -17,25 +17,47 @@ function shorterTail(keep: number, width: number): Shrink {
   return (status) =>
     status.failure === undefined
       ? status
-      : { ...status, failure: { ...status.failure, logTail: (status.failure.logTail ?? []).slice(-keep).map((line) => cut(line, width)) } };
+      : {
+          ...status,
+          failure: {
+            ...status.failure,
+            logTail: (status.failure.logTail ?? []).slice(-keep).map((line) => cut(line, width)),
+          },
+        };
 }
 
 function fewerBaseImages(keep: number): Shrink {
   return (status) =>
-    status.baseImages === undefined ? status : { ...status, baseImages: status.baseImages.slice(0, keep) };
+    status.baseImages === undefined
+      ? status
+      : { ...status, baseImages: status.baseImages.slice(0, keep) };
 }
 
 function shorterCache(keep: number): Shrink {
   return ({ cache, ...status }) =>
     cache === undefined
       ? status
-      : { ...status, cache: { ...cache, imports: (cache.imports ?? []).slice(0, keep), exports: (cache.exports ?? []).slice(0, keep) } };
+      : {
+          ...status,
+          cache: {
+            ...cache,
+            imports: (cache.imports ?? []).slice(0, keep),
+            exports: (cache.exports ?? []).slice(0, keep),
+          },
+        };
 }
 
 const fewerPlatforms: Shrink = (status) =>
   status.outputs === undefined
     ? status
-    : { ...status, outputs: status.outputs.map(({ image, ...output }) => (image === undefined ? output : { ...output, image: { ...image, platforms: (image.platforms ?? []).slice(0, 4) } })) };
+    : {
+        ...status,
+        outputs: status.outputs.map(({ image, ...output }) =>
+          image === undefined
+            ? output
+            : { ...output, image: { ...image, platforms: (image.platforms ?? []).slice(0, 4) } },
+        ),
+      };
 
 // All attempts stay: their number decides about the next one.
 const terserAttempts: Shrink = (status) =>
@@ -44,14 +66,21 @@ const terserAttempts: Shrink = (status) =>
     : {
         ...status,
         attempts: status.attempts.map((attempt) =>
-          attempt.message === undefined ? attempt : { ...attempt, message: cut(attempt.message, 100) },
+          attempt.message === undefined
+            ? attempt
+            : { ...attempt, message: cut(attempt.message, 100) },
         ),
       };
 
 const shorterMessages: Shrink = (status) => ({
   ...status,
-  conditions: (status.conditions ?? []).map((condition) => ({ ...condition, message: cut(condition.message, 300) })),
-  ...(status.failure === undefined ? {} : { failure: { ...status.failure, message: cut(status.failure.message, 600) } }),
+  conditions: (status.conditions ?? []).map((condition) => ({
+    ...condition,
+    message: cut(condition.message, 300),
+  })),
+  ...(status.failure === undefined
+    ? {}
+    : { failure: { ...status.failure, message: cut(status.failure.message, 600) } }),
 });
 
 const shrinks: readonly Shrink[] = [
@@ -67,7 +96,17 @@ const shrinks: readonly Shrink[] = [
   shorterTail(0, 0),
   ({ progress: _, ...status }) => status,
   // Tags are in the spec; the digests stay.
-  (status) => status.outputs === undefined ? status : { ...status, outputs: status.outputs.map(({ image, ...output }) => (image === undefined ? output : { ...output, image: { ...image, tags: image.tags.slice(0, 2), platforms: [] } })) },
+  (status) =>
+    status.outputs === undefined
+      ? status
+      : {
+          ...status,
+          outputs: status.outputs.map(({ image, ...output }) =>
+            image === undefined
+              ? output
+              : { ...output, image: { ...image, tags: image.tags.slice(0, 2), platforms: [] } },
+          ),
+        },
 ];
 
 /** The status, cut step by step until it fits. */

@@ -24,7 +24,9 @@ export function statusFailure(failure: SolveFailure, hints: readonly string[] = 
     reason: failure.reason,
     message: plainText(helpful.join(" "), maxMessage),
     ...(step === undefined ? {} : { step: oneLine(step, 400) }),
-    ...(dockerfile === undefined ? {} : { dockerfile: { ...dockerfile, path: cut(dockerfile.path, 200) } }),
+    ...(dockerfile === undefined
+      ? {}
+      : { dockerfile: { ...dockerfile, path: cut(dockerfile.path, 200) } }),
     ...(exitCode === undefined ? {} : { exitCode }),
     logTail: failure.logTail.slice(-maxLines).map((line) => plainText(line.trimEnd(), maxLine)),
   };

@@ -77,18 +77,27 @@ export function fold(progress: Progress, event: SolveEvent): Progress {
 /** Which stage a step counts for. BuildKit says it only in the vertex name. */
 export function stageOf(name: string): Stage {
   if (/^(exporting|pushing|preparing|sending|writing|importing to)\b/.test(name)) return "export";
-  if (/^\[(internal|context)[^\]]*\].*(build context|git source|remote build context)/.test(name)) return "context";
+  if (/^\[(internal|context)[^\]]*\].*(build context|git source|remote build context)/.test(name))
+    return "context";
   if (/^\[context\]|^(\[internal\] )?load git source/.test(name)) return "context";
   return "build";
 }
 
 /** Steps that a person would count: everything but BuildKit's own bookkeeping. */
 function isStep(vertex: Vertex): boolean {
-  return !vertex.name.startsWith("[internal]") && !/^(exporting|importing|pushing|preparing|resolve)\b/.test(vertex.name);
+  return (
+    !vertex.name.startsWith("[internal]") &&
+    !/^(exporting|importing|pushing|preparing|resolve)\b/.test(vertex.name)
+  );
 }
 
 /** The numbers for `status.progress` and `status.cache`. */
-export function counts(progress: Progress): { total: number; completed: number; cached: number; current?: string } {
+export function counts(progress: Progress): {
+  total: number;
+  completed: number;
+  cached: number;
+  current?: string;
+} {
   let total = 0;
   let completed = 0;
   let cached = 0;
@@ -102,7 +111,12 @@ export function counts(progress: Progress): { total: number; completed: number; 
     const running = vertex.startedMs !== undefined && vertex.completedMs === undefined;
     if (running && (current?.startedMs ?? -1) < (vertex.startedMs ?? 0)) current = vertex;
   }
-  return { total, completed, cached, ...(current === undefined ? {} : { current: oneLine(current.name, 200) }) };
+  return {
+    total,
+    completed,
+    cached,
+    ...(current === undefined ? {} : { current: oneLine(current.name, 200) }),
+  };
 }
 
 /** Wall time in which at least one step of the stage ran, in milliseconds; undefined when none did. */
@@ -125,21 +139,32 @@ export function stageMs(progress: Progress, stage: Stage): number | undefined {
 /** What became of each cache import (`importing cache manifest from <ref>`). */
 export function importResults(progress: Progress): CacheResult[] {
   const prefix = "importing cache manifest from ";
-  return results(progress, (name) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined));
+  return results(progress, (name) =>
+    name.startsWith(prefix) ? name.slice(prefix.length) : undefined,
+  );
 }
 
 /** What became of the cache exports; the names are BuildKit's and don't tell two registries apart. */
 export function exportResults(progress: Progress): CacheResult[] {
-  return results(progress, (name) => (/^(exporting cache to|preparing layers for inline cache)/.test(name) ? name : undefined));
+  return results(progress, (name) =>
+    /^(exporting cache to|preparing layers for inline cache)/.test(name) ? name : undefined,
+  );
 }
 
-function results(progress: Progress, nameOf: (vertex: string) => string | undefined): CacheResult[] {
+function results(
+  progress: Progress,
+  nameOf: (vertex: string) => string | undefined,
+): CacheResult[] {
   const found: CacheResult[] = [];
   for (const vertex of progress.vertices.values()) {
     const name = nameOf(vertex.name);
     if (name === undefined) continue;
     const failed = vertex.error !== undefined;
-    found.push({ name, ok: !failed, ...(failed ? { message: oneLine(vertex.error ?? "", 300) } : {}) });
+    found.push({
+      name,
+      ok: !failed,
+      ...(failed ? { message: oneLine(vertex.error ?? "", 300) } : {}),
+    });
   }
   return found;
 }

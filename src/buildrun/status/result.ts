@@ -5,7 +5,6 @@ import type { BuildRun, BuildRunStatus, CacheReport, Timings } from "../../api/v
 import { counts, exportResults, importResults, type Progress, stageMs } from "./progress.ts";
 import { cut } from "./text.ts";
 
-
 /** Outputs, source and base images: only known when the solve succeeded. */
 export function resultOf(
   run: BuildRun,
@@ -28,25 +27,48 @@ export function resultOf(
           })),
         }),
     ...(Object.keys(source).length === 0 ? {} : { source }),
-    ...(facts.baseImages.length === 0 ? {} : { baseImages: facts.baseImages.slice(0, 32).map((image) => ({ ...image })) }),
+    ...(facts.baseImages.length === 0
+      ? {}
+      : { baseImages: facts.baseImages.slice(0, 32).map((image) => ({ ...image })) }),
   };
 }
 
 /** What the cache did. An export that the daemon says nothing of is left out: nobody knows. */
 export function cacheOf(run: BuildRun, progress: Progress, facts?: SolveFacts): CacheReport {
   const { total, cached } = counts(progress);
-  const imports = importResults(progress).map(({ name, ok, message }) => ({ ref: cut(name, 300), ok, ...(message === undefined ? {} : { message }) }));
+  const imports = importResults(progress).map(({ name, ok, message }) => ({
+    ref: cut(name, 300),
+    ok,
+    ...(message === undefined ? {} : { message }),
+  }));
   const named = exportResults(progress);
   const digest = facts?.cacheDigest;
-  const exports = run.spec.cache.to.flatMap(({ registry, inline }): NonNullable<CacheReport["exports"]> => {
-    if (inline !== undefined) return named.filter(({ name }) => name.includes("inline")).slice(0, 1).map(({ ok, message }) => ({ inline: true, ok, ...(message === undefined ? {} : { message }) }));
-    if (registry === undefined) return [];
-    // Vertex names don't tell two registries apart: the first failure counts for all of them.
-    const results = named.filter(({ name }) => name === "exporting cache to registry");
-    const told = results.find(({ ok }) => !ok) ?? results[0];
-    if (told === undefined) return [];
-    return [{ ref: registry.ref, ok: told.ok, ...(told.ok && digest !== undefined ? { digest } : {}), ...(told.message === undefined ? {} : { message: told.message }) }];
-  });
+  const exports = run.spec.cache.to.flatMap(
+    ({ registry, inline }): NonNullable<CacheReport["exports"]> => {
+      if (inline !== undefined)
+        return named
+          .filter(({ name }) => name.includes("inline"))
+          .slice(0, 1)
+          .map(({ ok, message }) => ({
+            inline: true,
+            ok,
+            ...(message === undefined ? {} : { message }),
+          }));
+      if (registry === undefined) return [];
+      // Vertex names don't tell two registries apart: the first failure counts for all of them.
+      const results = named.filter(({ name }) => name === "exporting cache to registry");
+      const told = results.find(({ ok }) => !ok) ?? results[0];
+      if (told === undefined) return [];
+      return [
+        {
+          ref: registry.ref,
+          ok: told.ok,
+          ...(told.ok && digest !== undefined ? { digest } : {}),
+          ...(told.message === undefined ? {} : { message: told.message }),
+        },
+      ];
+    },
+  );
   return { steps: total, cached, imports: imports.slice(0, 16), exports };
 }
 

@@ -14,7 +14,13 @@ import { oneLine, plainText } from "./text.ts";
 /** What happened to a run. */
 export type Change =
   | { readonly kind: "waiting"; readonly why: WaitReason; readonly builder?: BuilderRef }
-  | { readonly kind: "claimed"; readonly number: number; readonly ref: string; readonly builder: BuilderRef; readonly instance: string }
+  | {
+      readonly kind: "claimed";
+      readonly number: number;
+      readonly ref: string;
+      readonly builder: BuilderRef;
+      readonly instance: string;
+    }
   | { readonly kind: "running"; readonly progress: Progress }
   | { readonly kind: "retrying"; readonly attempt: AttemptResult; readonly failure: SolveFailure }
   | {
@@ -59,22 +65,44 @@ function conditions(run: BuildRun, now: Date, summary: Summary): Conditions {
   let list: Conditions = run.status?.conditions ?? [];
   list = setCondition(list, { type: "Succeeded", status: succeeded, reason, message }, at);
   // Reconciling and Stalled are there only while they hold: that is how kstatus reads them.
-  for (const [type, holds] of [["Reconciling", state === "moving"], ["Stalled", state === "stuck"]] as const) {
-    list = holds ? setCondition(list, { type, status: "True", reason: detail, message }, at) : removeCondition(list, type);
+  for (const [type, holds] of [
+    ["Reconciling", state === "moving"],
+    ["Stalled", state === "stuck"],
+  ] as const) {
+    list = holds
+      ? setCondition(list, { type, status: "True", reason: detail, message }, at)
+      : removeCondition(list, type);
   }
   return list;
 }
 
 function base(run: BuildRun): Omit<BuildRunStatus, "conditions" | "phase"> {
-  const { conditions: _, phase: __, queue: ___, ...rest } = run.status ?? ({} as Partial<BuildRunStatus>);
+  const {
+    conditions: _,
+    phase: __,
+    queue: ___,
+    ...rest
+  } = run.status ?? ({} as Partial<BuildRunStatus>);
   return { ...rest, observedGeneration: run.metadata.generation ?? 0 };
 }
 
-function builderField({ kind, namespace, name }: BuilderRef, instance?: string): NonNullable<BuildRunStatus["builder"]> {
-  return { kind, name, ...(namespace === undefined ? {} : { namespace }), ...(instance === undefined ? {} : { instance }) };
+function builderField(
+  { kind, namespace, name }: BuilderRef,
+  instance?: string,
+): NonNullable<BuildRunStatus["builder"]> {
+  return {
+    kind,
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(instance === undefined ? {} : { instance }),
+  };
 }
 
-function waiting(run: BuildRun, now: Date, { why, builder }: Extract<Change, { kind: "waiting" }>): BuildRunStatus {
+function waiting(
+  run: BuildRun,
+  now: Date,
+  { why, builder }: Extract<Change, { kind: "waiting" }>,
+): BuildRunStatus {
   const message = oneLine(why.message, 500);
   const summary: Summary = {
     succeeded: "Unknown",
@@ -88,42 +116,78 @@ function waiting(run: BuildRun, now: Date, { why, builder }: Extract<Change, { k
     phase: why.phase,
     conditions: conditions(run, now, summary),
     ...(builder === undefined ? {} : { builder: builderField(builder) }),
-    ...(why.ahead === undefined ? {} : { queue: { position: why.ahead, reason: why.reason, message } }),
+    ...(why.ahead === undefined
+      ? {}
+      : { queue: { position: why.ahead, reason: why.reason, message } }),
   };
 }
 
-function claimed(run: BuildRun, now: Date, change: Extract<Change, { kind: "claimed" }>): BuildRunStatus {
+function claimed(
+  run: BuildRun,
+  now: Date,
+  change: Extract<Change, { kind: "claimed" }>,
+): BuildRunStatus {
   const { number, ref, builder, instance } = change;
   const startedAt = now.toISOString();
-  const attempt: Attempt = { number, ref, builder: { kind: builder.kind, name: builder.name }, instance, startedAt };
+  const attempt: Attempt = {
+    number,
+    ref,
+    builder: { kind: builder.kind, name: builder.name },
+    instance,
+    startedAt,
+  };
   const message = `Attempt ${number} runs on ${builder.kind} "${builder.name}", instance ${instance}.`;
   return {
     ...base(run),
     phase: "Running",
-    conditions: conditions(run, now, { succeeded: "Unknown", reason: "Running", message, state: "moving" }),
+    conditions: conditions(run, now, {
+      succeeded: "Unknown",
+      reason: "Running",
+      message,
+      state: "moving",
+    }),
     builder: builderField(builder, instance),
     startTime: run.status?.startTime ?? startedAt,
     attempts: [...(run.status?.attempts ?? []), attempt],
   };
 }
 
-function running(run: BuildRun, now: Date, { progress }: Extract<Change, { kind: "running" }>): BuildRunStatus | undefined {
+function running(
+  run: BuildRun,
+  now: Date,
+  { progress }: Extract<Change, { kind: "running" }>,
+): BuildRunStatus | undefined {
   const status = run.status;
   if (status === undefined) return undefined;
   const last = status.progress;
   const { total, completed, cached, current } = counts(progress);
-  const same = last?.total === total && last.completed === completed && last.cached === cached && last.current === current;
+  const same =
+    last?.total === total &&
+    last.completed === completed &&
+    last.cached === cached &&
+    last.current === current;
   const early = last !== undefined && now.getTime() - Date.parse(last.updatedAt) < progressEveryMs;
   if (same || early || progress.vertices.size === 0) return undefined;
   const updatedAt = now.toISOString();
   return {
     ...status,
-    progress: { total, completed, cached, ...(current === undefined ? {} : { current }), updatedAt },
+    progress: {
+      total,
+      completed,
+      cached,
+      ...(current === undefined ? {} : { current }),
+      updatedAt,
+    },
   };
 }
 
 /** The attempt list with one attempt closed. */
-function closed(run: BuildRun, now: Date, { ref, outcome }: AttemptResult, failure?: SolveFailure): Attempt[] {
+function closed(
+  run: BuildRun,
+  now: Date,
+  { ref, outcome }: AttemptResult,
+  failure?: SolveFailure,
+): Attempt[] {
   return (run.status?.attempts ?? []).map((attempt) =>
     attempt.ref !== ref || attempt.finishedAt !== undefined
       ? attempt
@@ -131,30 +195,60 @@ function closed(run: BuildRun, now: Date, { ref, outcome }: AttemptResult, failu
           ...attempt,
           finishedAt: now.toISOString(),
           outcome,
-          ...(failure === undefined ? {} : { class: failure.class, reason: failure.reason, message: plainText(failure.message, 500) }),
+          ...(failure === undefined
+            ? {}
+            : {
+                class: failure.class,
+                reason: failure.reason,
+                message: plainText(failure.message, 500),
+              }),
         },
   );
 }
 
-function retrying(run: BuildRun, now: Date, { attempt, failure }: Extract<Change, { kind: "retrying" }>): BuildRunStatus {
+function retrying(
+  run: BuildRun,
+  now: Date,
+  { attempt, failure }: Extract<Change, { kind: "retrying" }>,
+): BuildRunStatus {
   const message = `Attempt ${run.status?.attempts?.length ?? 0} ended (${failure.reason}) and will be repeated: ${failure.message}`;
   const { progress: _, ...rest } = base(run);
   return {
     ...rest,
     phase: "Queued",
-    conditions: conditions(run, now, { succeeded: "Unknown", reason: "Queued", message, state: "moving", detail: "Retrying" }),
+    conditions: conditions(run, now, {
+      succeeded: "Unknown",
+      reason: "Queued",
+      message,
+      state: "moving",
+      detail: "Retrying",
+    }),
     attempts: closed(run, now, attempt, failure),
   };
 }
 
-function ended(run: BuildRun, now: Date, change: Extract<Change, { kind: "ended" }>): BuildRunStatus {
+function ended(
+  run: BuildRun,
+  now: Date,
+  change: Extract<Change, { kind: "ended" }>,
+): BuildRunStatus {
   const { result, attempt, outcome, failure, progress } = change;
   const facts = outcome?.kind === "succeeded" ? outcome.facts : undefined;
   const written = failure === undefined ? undefined : statusFailure(failure, change.notes?.hints);
   const summary: Summary =
     result === "Succeeded"
-      ? { succeeded: "True", reason: "Succeeded", message: successMessage(run, outcome), state: "settled" }
-      : { succeeded: "False", reason: written?.reason ?? result, message: written?.message ?? result, state: "stuck" };
+      ? {
+          succeeded: "True",
+          reason: "Succeeded",
+          message: successMessage(run, outcome),
+          state: "settled",
+        }
+      : {
+          succeeded: "False",
+          reason: written?.reason ?? result,
+          message: written?.message ?? result,
+          state: "stuck",
+        };
   const { progress: _, ...rest } = base(run);
   const numbers = progress === undefined ? undefined : counts(progress);
   return {
@@ -163,8 +257,22 @@ function ended(run: BuildRun, now: Date, change: Extract<Change, { kind: "ended"
     conditions: conditions(run, now, summary),
     completionTime: now.toISOString(),
     ...(attempt === undefined ? {} : { attempts: closed(run, now, attempt, failure) }),
-    ...(progress === undefined ? {} : { timings: timingsOf(run, progress, { end: now, resolveMs: change.notes?.resolveMs }), cache: cacheOf(run, progress, facts) }),
-    ...(numbers === undefined ? {} : { progress: { total: numbers.total, completed: numbers.completed, cached: numbers.cached, updatedAt: now.toISOString() } }),
+    ...(progress === undefined
+      ? {}
+      : {
+          timings: timingsOf(run, progress, { end: now, resolveMs: change.notes?.resolveMs }),
+          cache: cacheOf(run, progress, facts),
+        }),
+    ...(numbers === undefined
+      ? {}
+      : {
+          progress: {
+            total: numbers.total,
+            completed: numbers.completed,
+            cached: numbers.cached,
+            updatedAt: now.toISOString(),
+          },
+        }),
     ...(facts === undefined ? {} : resultOf(run, facts)),
     ...(written === undefined ? {} : { failure: written }),
   };

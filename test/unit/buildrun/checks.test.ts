@@ -28,12 +28,18 @@ const cases: readonly (readonly [string, RunWorld, RegExp])[] = [
   ],
   [
     "names the ClusterBuilder that is missing",
-    without(aWorld({ run: aRun({ spec: { builderRef: { kind: "ClusterBuilder", name: "big" } } }) })),
+    without(
+      aWorld({ run: aRun({ spec: { builderRef: { kind: "ClusterBuilder", name: "big" } } }) }),
+    ),
     /no ClusterBuilder "big"; create it/,
   ],
   [
     "repeats what a Builder says is wrong with it",
-    aWorld({ builder: aBuilderView({ notReady: { reason: "ImagePullFailed", message: "Check the image." } }) }),
+    aWorld({
+      builder: aBuilderView({
+        notReady: { reason: "ImagePullFailed", message: "Check the image." },
+      }),
+    }),
     /Builder "default" is not ready \(ImagePullFailed\): Check the image\./,
   ],
   [
@@ -44,5 +50,6 @@ const cases: readonly (readonly [string, RunWorld, RegExp])[] = [
 ];
 
 describe("the checks of a run", () => {
-  for (const [name, world, message] of cases) it(name, () => assert.match(sentence(first(world)), message));
+  for (const [name, world, message] of cases)
+    it(name, () => assert.match(sentence(first(world)), message));
 });

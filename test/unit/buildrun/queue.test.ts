@@ -31,7 +31,11 @@ describe("the queue of a Builder", () => {
     ask(book, "young", one, 9);
     ask(book, "old", one, 1);
     book.forget("shop/held");
-    assert.partialDeepStrictEqual(ask(book, "young", one, 9), { kind: "wait", ahead: 1, reason: "NotNext" });
+    assert.partialDeepStrictEqual(ask(book, "young", one, 9), {
+      kind: "wait",
+      ahead: 1,
+      reason: "NotNext",
+    });
     assert.equal(ask(book, "old", one, 1).kind, "go");
   });
 
@@ -39,7 +43,11 @@ describe("the queue of a Builder", () => {
     const book = new QueueBook();
     ask(book, "held", one);
     for (const [index, name] of ["a", "b", "c"].entries()) ask(book, name, one, index + 1);
-    assert.partialDeepStrictEqual(ask(book, "c", one, 3), { kind: "wait", ahead: 2, reason: "NoFreeSlot" });
+    assert.partialDeepStrictEqual(ask(book, "c", one, 3), {
+      kind: "wait",
+      ahead: 2,
+      reason: "NoFreeSlot",
+    });
     assert.equal(book.queued(builderRef), 3);
   });
 
@@ -87,7 +95,10 @@ describe("the queue of a Builder", () => {
 
   it("never gives out more slots than there are, and none is lost", () => {
     const names = ["a", "b", "c", "d", "e", "f"];
-    const action = fc.record({ name: fc.constantFrom(...names), kind: fc.constantFrom("ask", "release", "forget") });
+    const action = fc.record({
+      name: fc.constantFrom(...names),
+      kind: fc.constantFrom("ask", "release", "forget"),
+    });
     const instances = [anInstance({ capacity: 2 }), anInstance({ id: "default-1", capacity: 1 })];
     fc.assert(
       fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
@@ -96,7 +107,8 @@ describe("the queue of a Builder", () => {
           if (kind === "ask") ask(book, name, instances, names.indexOf(name));
           if (kind === "release") book.release(`shop/${name}`);
           if (kind === "forget") book.forget(`shop/${name}`);
-          for (const { id, capacity } of instances) assert.ok(book.running(builderRef, id) <= capacity);
+          for (const { id, capacity } of instances)
+            assert.ok(book.running(builderRef, id) <= capacity);
         }
         for (const name of names) book.forget(`shop/${name}`);
         for (const { id } of instances) assert.equal(book.running(builderRef, id), 0);

@@ -12,28 +12,53 @@ async function reasonsIn(...folders: readonly string[]): Promise<string[]> {
     folders.map(async (folder) => {
       const at = new URL(`src/${folder}/`, root);
       const files = (await readdir(at, { recursive: true })).filter((name) => name.endsWith(".ts"));
-      const texts = await Promise.all(files.map(async (name) => await readFile(new URL(name, at), "utf8")));
-      return texts.flatMap((text) => [...text.matchAll(/(?:reason|detail): "([A-Z]\w+)"|user\(\s*"([A-Z]\w+)"/g)].map((match) => match[1] ?? match[2] ?? ""));
+      const texts = await Promise.all(
+        files.map(async (name) => await readFile(new URL(name, at), "utf8")),
+      );
+      return texts.flatMap((text) =>
+        [...text.matchAll(/(?:reason|detail): "([A-Z]\w+)"|user\(\s*"([A-Z]\w+)"/g)].map(
+          (match) => match[1] ?? match[2] ?? "",
+        ),
+      );
     }),
   );
   return found.flat();
 }
 
-/** Condition reasons that are phases, not problems; and the reason of an Event. */
-const told = new Set(["Running", "Queued", "Pending", "Succeeded", "Started"]);
+/** Phases, the reason of an Event, and what `choose` says but QueueBook never passes on. */
+const told = new Set([
+  "Running",
+  "Queued",
+  "Pending",
+  "Succeeded",
+  "Started",
+  "PlatformNotSupported",
+]);
 
 describe("docs/troubleshooting.md", () => {
   it("has every reason", async () => {
     const page = await readFile(new URL("docs/troubleshooting.md", root), "utf8");
-    const reasons = new Set([...(await reasonsIn("buildrun", "agent", "placement")), ...errorTable.map(({ reason }) => reason)]);
-    const missing = [...reasons].filter((reason) => !told.has(reason) && !page.includes(`\`${reason}\``));
+    const reasons = new Set([
+      ...(await reasonsIn("buildrun", "agent", "placement")),
+      ...errorTable.map(({ reason }) => reason),
+    ]);
+    const missing = [...reasons].filter(
+      (reason) => !told.has(reason) && !page.includes(`\`${reason}\``),
+    );
     assert.deepEqual(missing, []);
   });
 
   it("says of each failure of a build whose it is and whether it is repeated", async () => {
     const page = await readFile(new URL("docs/troubleshooting.md", root), "utf8");
     for (const { reason, class: owner, retryable } of errorTable) {
-      const row = page.split("\n").find((line) => line.startsWith("|") && line.includes(`\`${reason}\``) && line.split("|")[2]?.trim() === owner);
+      const row = page
+        .split("\n")
+        .find(
+          (line) =>
+            line.startsWith("|") &&
+            line.includes(`\`${reason}\``) &&
+            line.split("|")[2]?.trim() === owner,
+        );
       assert.ok(row, `${reason} of class ${owner}`);
       const repeated = retryable && owner !== "Source" ? "yes" : "no";
       assert.equal(row.split("|")[3]?.trim(), repeated, reason);
