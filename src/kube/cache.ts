@@ -219,10 +219,12 @@ export class ResourceCache<T extends KubeObject> {
 
   /** Watches, one connection after the other, until a new list is needed. Never rejects. */
   async #watchOn(): Promise<void> {
-    for (let failures = 0; failures < failuresBeforeList; ) {
+    const stopping = this.#stopping.signal;
+    // Each await below may have ended because of a stop, which ends the connection of that moment only.
+    for (let failures = 0; failures < failuresBeforeList && !stopping.aborted; ) {
       const startedAt = this.#clock.now();
       const end = await this.#watch();
-      if (this.#stopping.signal.aborted) return;
+      if (stopping.aborted) return;
       this.#o.metrics?.watchEnded(this.#o.type.kind, end.kind);
       const livedMs = this.#clock.now() - startedAt;
       if (livedMs >= healthyMs) {

@@ -212,7 +212,7 @@ describe("ResourceCache", () => {
   it("lists again when the server's storage was set back", async () => {
     const { clock, server, cache, brief } = aCache();
     server.put("a");
-    server.put("b");
+    for (let n = 0; n < 5; n += 1) server.put("b");
     cache.start();
     await clock.advance(0);
     server.objects.delete("b");
@@ -326,6 +326,18 @@ describe("ResourceCache", () => {
     assert.ok(!("managedFields" in (kept?.metadata ?? {})));
     assert.equal(kept?.spec.value, 0);
     await cache.stop();
+  });
+
+  it("stops while it waits to watch again", async () => {
+    const { clock, server, cache } = aCache();
+    cache.start();
+    await clock.advance(0);
+    server.script = { request: () => "reset", event: () => "reset" };
+    server.put("a");
+    await clock.advance(10);
+    server.script = { request: () => undefined, event: () => undefined };
+    await cache.stop();
+    assert.deepEqual([server.openWatches, clock.timers], [0, 0]);
   });
 
   it("counts its objects, lists and ended watches", async () => {

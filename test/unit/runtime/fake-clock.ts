@@ -24,7 +24,10 @@ export class FakeClock implements Clock {
   }
 
   after(ms: number, fire: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, ms), order: (this.#order += 1), fire };
+    // Whole milliseconds and at least one, like setTimeout: a fraction could be lost in rounding, and
+    // then time would stand still.
+    const waitMs = ms <= 0 ? 0 : Math.max(1, Math.ceil(ms));
+    const timer = { at: this.#now + waitMs, order: (this.#order += 1), fire };
     this.#timers.add(timer);
     return () => void this.#timers.delete(timer);
   }
