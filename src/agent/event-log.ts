@@ -60,8 +60,7 @@ export class EventLog {
       if (next < this.#first) {
         yield { kind: "gap", offset: next, dropped: this.#first - next };
         next = this.#first;
-        for (const event of [...this.#vertices.values()])
-          yield { kind: "solve", offset: next, event };
+        for (const event of this.#vertices.values()) yield { kind: "solve", offset: next, event };
         continue;
       }
       const entry = this.#entries[next - this.#first];

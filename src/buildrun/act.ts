@@ -9,7 +9,7 @@ import type { EventSink } from "../kube/events.ts";
 import type { ResourceType } from "../kube/types.ts";
 import { after, done, type Outcome } from "../runtime/outcome.ts";
 import { refOf } from "./attempts.ts";
-import { solveFinalizer, type Step } from "./decide.ts";
+import { type FinalStep, solveFinalizer } from "./decide.ts";
 import type { QueueBook } from "./queue.ts";
 import type { Solves } from "./solves.ts";
 import {
@@ -42,56 +42,71 @@ export interface Scene {
   readonly signal: AbortSignal;
 }
 
+type Handlers = {
+  readonly [K in FinalStep["kind"]]: (
+    step: StepOf<K>,
+    scene: Scene,
+    deps: ActDeps,
+  ) => Promise<Outcome> | Outcome;
+};
+
+const handlers: Handlers = {
+  rest: () => done,
+  reject,
+  wait,
+  start,
+  watch,
+  adopt,
+  cancel,
+  finish,
+  retry,
+  release: async (_, scene, deps) => await letGo(scene.world.run, scene, deps),
+  expire: ({ inMs }) => after(inMs),
+  delete: remove,
+};
+
 /** Carries out one step and says when to look again. Throws `ApiError` (409: decided upon an old version). */
-export async function act(step: Step, scene: Scene, deps: ActDeps): Promise<Outcome> {
-  const { world } = scene;
-  switch (step.kind) {
-    case "rest":
-      return done;
-    case "reject":
-      await end(
-        { kind: "ended", result: step.result, failure: step.failure },
-        undefined,
-        scene,
-        deps,
-      );
-      return done;
-    case "wait": {
-      const builder = world.builder?.ref;
-      await write({ kind: "waiting", why: step.why, ...(builder && { builder }) }, scene, deps);
-      return after(step.recheckMs);
-    }
-    case "claim":
-      throw new Error("a claim has to be admitted first");
-    case "start":
-      return await start(step, scene, deps);
-    case "watch":
-      return await watch(step.recheckMs, scene, deps);
-    case "adopt":
-      deps.solves.follow(runKey(world.run), step.ref);
-      scene.log.info({ ref: step.ref }, "attempt adopted");
-      return after(progressEveryMs);
-    case "cancel":
-      await deps.solves.cancel(step.ref);
-      scene.log.info({ ref: step.ref }, "attempt is being cancelled");
-      return after(1_000);
-    case "finish":
-      await finish(step, scene, deps);
-      return done;
-    case "retry":
-      return await retry(step, scene, deps);
-    case "release":
-      await release(world.run, scene, deps);
-      return done;
-    case "expire":
-      return after(step.inMs);
-    case "delete":
-      await remove(world.run, scene, deps);
-      return done;
-  }
+export async function act(step: FinalStep, scene: Scene, deps: ActDeps): Promise<Outcome> {
+  const handle = handlers[step.kind] as (
+    step: FinalStep,
+    scene: Scene,
+    deps: ActDeps,
+  ) => Promise<Outcome> | Outcome;
+  return await handle(step, scene, deps);
 }
 
-type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
+type StepOf<K extends FinalStep["kind"]> = Extract<FinalStep, { kind: K }>;
+
+async function reject(
+  { result, failure }: StepOf<"reject">,
+  scene: Scene,
+  deps: ActDeps,
+): Promise<Outcome> {
+  await end({ kind: "ended", result, failure }, undefined, scene, deps);
+  return done;
+}
+
+async function wait(
+  { why, recheckMs }: StepOf<"wait">,
+  scene: Scene,
+  deps: ActDeps,
+): Promise<Outcome> {
+  const builder = scene.world.builder?.ref;
+  await write({ kind: "waiting", why, ...(builder && { builder }) }, scene, deps);
+  return after(recheckMs);
+}
+
+function adopt({ ref }: StepOf<"adopt">, { world, log }: Scene, deps: ActDeps): Outcome {
+  deps.solves.follow(runKey(world.run), ref);
+  log.info({ ref }, "attempt adopted");
+  return after(progressEveryMs);
+}
+
+async function cancel({ ref }: StepOf<"cancel">, { log }: Scene, deps: ActDeps): Promise<Outcome> {
+  await deps.solves.cancel(ref);
+  log.info({ ref }, "attempt is being cancelled");
+  return after(1_000);
+}
 
 async function start(step: StepOf<"start">, scene: Scene, deps: ActDeps): Promise<Outcome> {
   const { number, builder, instance, prepared } = step;
@@ -122,14 +137,18 @@ async function start(step: StepOf<"start">, scene: Scene, deps: ActDeps): Promis
   return after(progressEveryMs);
 }
 
-async function watch(recheckMs: number, scene: Scene, deps: ActDeps): Promise<Outcome> {
+async function watch(
+  { recheckMs }: StepOf<"watch">,
+  scene: Scene,
+  deps: ActDeps,
+): Promise<Outcome> {
   const { job } = scene.world;
   if (job?.state === "running")
     await write({ kind: "running", progress: job.progress }, scene, deps);
   return Number.isFinite(recheckMs) ? after(recheckMs) : done;
 }
 
-async function finish(step: StepOf<"finish">, scene: Scene, deps: ActDeps): Promise<void> {
+async function finish(step: StepOf<"finish">, scene: Scene, deps: ActDeps): Promise<Outcome> {
   const { result, attempt, outcome, failure } = step;
   const progress = scene.world.job?.progress;
   const notes = deps.notes.get(attempt.ref);
@@ -143,6 +162,7 @@ async function finish(step: StepOf<"finish">, scene: Scene, deps: ActDeps): Prom
     ...(notes && { notes }),
   };
   await end(change, attempt.ref, scene, deps);
+  return done;
 }
 
 /** Writes the terminal state, then lets go of everything that was held for the run. */
@@ -161,7 +181,7 @@ async function end(
   }
   if (written === undefined) return;
   announce(written, change, scene, deps);
-  await release(written, scene, deps);
+  await letGo(written, scene, deps);
 }
 
 function announce(
@@ -206,22 +226,23 @@ async function retry(
       action: "Build",
       message: message.slice(0, 900),
     });
-    await release(written, scene, deps);
+    await letGo(written, scene, deps);
   }
   return after(1);
 }
 
-async function release(run: BuildRun, scene: Scene, deps: ActDeps): Promise<void> {
+async function letGo(run: BuildRun, scene: Scene, deps: ActDeps): Promise<Outcome> {
   deps.book.forget(runKey(run));
   await setFinalizer(run, false, scene, deps);
+  return done;
 }
 
 async function remove(
-  run: BuildRun,
-  { log, signal }: Scene,
+  _: StepOf<"delete">,
+  { world, log, signal }: Scene,
   { client, type }: ActDeps,
-): Promise<void> {
-  const { namespace, name, uid } = run.metadata;
+): Promise<Outcome> {
+  const { namespace, name, uid } = world.run.metadata;
   try {
     await client.delete(type, { namespace, name, uid }, signal);
     log.info("run deleted, its time to live is over");
@@ -229,6 +250,7 @@ async function remove(
     // Another run of this name is none of our business.
     if (!isApiError(error, "Conflict", "NotFound")) throw error;
   }
+  return done;
 }
 
 async function setFinalizer(

@@ -6,6 +6,7 @@ import type { JobOutcome, SolveFailure } from "../agent/agent.ts";
 import { durationMs } from "../api/schema.ts";
 import { admission } from "./checks.ts";
 import { deadlineMs, isTerminal, mayRetry, nextAttemptMs, openAttempt } from "./attempts.ts";
+import type { SolvePlan } from "./plan/plan.ts";
 import type { BuilderView, Prepared, RunWorld } from "./world.ts";
 
 /** Held on a run while an attempt may be running, so that deleting the run ends the solve first. */
@@ -35,6 +36,7 @@ export type Step =
   /** A slot is held: read what the solve needs. `admit` makes a `start` of it, or not. */
   | {
       readonly kind: "claim";
+      readonly plan: SolvePlan;
       readonly number: number;
       readonly builder: BuilderView;
       readonly instance: string;
@@ -68,6 +70,9 @@ export type Step =
   | { readonly kind: "expire"; readonly inMs: number }
   | { readonly kind: "delete" };
 
+/** A step that can be carried out: what a claim comes to is settled. */
+export type FinalStep = Exclude<Step, { readonly kind: "claim" }>;
+
 /** What is written into an attempt when it ends. */
 export interface AttemptResult {
   readonly ref: string;
@@ -99,7 +104,7 @@ function begin(world: RunWorld): Step {
       return { kind: "reject", result: "Failed", failure: violation.failure };
     return { kind: "wait", why: violation.why, recheckMs: violation.recheckMs ?? waitRecheckMs };
   }
-  const { builder, turn, run, now } = world;
+  const { builder, turn, run, now, plan } = world;
   const pauseMs = nextAttemptMs(run) - now.getTime();
   if (pauseMs > 0) {
     const message = `The next attempt starts in ${Math.ceil(pauseMs / 1000)} s.`;
@@ -109,7 +114,8 @@ function begin(world: RunWorld): Step {
       recheckMs: pauseMs,
     };
   }
-  if (builder === undefined || turn === undefined) return { kind: "watch", recheckMs: settleMs };
+  if (builder === undefined || turn === undefined || !("request" in plan))
+    return { kind: "watch", recheckMs: settleMs };
   if (turn.kind === "wait") {
     const why: WaitReason = {
       phase: "Queued",
@@ -122,6 +128,7 @@ function begin(world: RunWorld): Step {
   }
   return {
     kind: "claim",
+    plan,
     number: (run.status?.attempts?.at(-1)?.number ?? 0) + 1,
     builder,
     instance: turn.instance,
@@ -132,9 +139,8 @@ function begin(world: RunWorld): Step {
  * What becomes of a claim, or of a first wait, once the run's Secrets and ConfigMaps were read. What is missing or
  * forbidden may still be on its way (one `kubectl apply` of a folder): the run waits `graceMs` after it was created.
  */
-export function admit(step: Step, prepared: Prepared | SolveFailure, world: RunWorld): Step {
-  if (!("reason" in prepared))
-    return step.kind === "claim" ? { ...step, kind: "start", prepared } : step;
+export function admit(step: Step, prepared: Prepared | SolveFailure, world: RunWorld): FinalStep {
+  if (!("reason" in prepared)) return step.kind === "claim" ? started(step, prepared) : step;
   const created = Date.parse(world.run.metadata.creationTimestamp ?? "");
   const graceLeftMs = created + world.limits.missingGraceMs - world.now.getTime();
   if (graceLeftMs <= 0 && !prepared.retryable)
@@ -146,6 +152,13 @@ export function admit(step: Step, prepared: Prepared | SolveFailure, world: RunW
     why,
     recheckMs: prepared.retryable ? 5_000 : Math.min(graceLeftMs, 2_000),
   };
+}
+
+function started(
+  { number, builder, instance }: Extract<Step, { kind: "claim" }>,
+  prepared: Prepared,
+): FinalStep {
+  return { kind: "start", number, builder, instance, prepared };
 }
 
 function attend(world: RunWorld, attempt: Attempt): Step {

@@ -53,8 +53,10 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
   const book = new QueueBook((builder) => book.next(builder, 2).forEach(ring));
   const solves = new Solves({ agent: o.agent, clock, log: o.log, progressEveryMs, ring });
   const deps: ReconcileDeps = {
-    ...{ client: o.client, type: o.type, fleet: o.fleet, agent: o.agent, events: o.events },
-    ...{ cache: o.cache, book, solves, notes: new Map() },
+    ...o,
+    book,
+    solves,
+    notes: new Map(),
     limits: { ...defaultLimits, ...o.limits },
     now: () => new Date(clock.now()),
   };

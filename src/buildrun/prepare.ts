@@ -35,14 +35,17 @@ export async function rehearse(
 /** Everything for a solve on one instance, or why not. API and network trouble is thrown, not returned. */
 export async function prepare(
   run: BuildRun,
-  plan: SolvePlan,
-  at: { readonly builder: BuilderView; readonly instance: string },
+  {
+    plan,
+    builder,
+    instance,
+  }: { readonly plan: SolvePlan; readonly builder: BuilderView; readonly instance: string },
   from: PrepareSources & { readonly signal: AbortSignal },
 ): Promise<Prepared | SolveFailure> {
   return await attempted(async () => {
     const [credentials, endpoint] = await Promise.all([
       readCredentials(plan.needs, accountOf(run), from.client, from.signal),
-      from.fleet.endpoint(at.builder.ref, at.instance, from.signal),
+      from.fleet.endpoint(builder.ref, instance, from.signal),
     ]);
     const { secrets, logins, sshKeys, trees, hints } = credentials;
     const materials = new Sealed({ endpoint, secrets, logins, sshKeys, trees });

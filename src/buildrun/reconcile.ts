@@ -7,7 +7,7 @@ import type { ResourceCache } from "../kube/cache.ts";
 import { type KubeObject, keyOf } from "../kube/object.ts";
 import { done, type Outcome } from "../runtime/outcome.ts";
 import { act, type ActDeps, type Scene, writeStatus } from "./act.ts";
-import { admit, decide, type Step } from "./decide.ts";
+import { admit, decide, type FinalStep, type Step } from "./decide.ts";
 import { prepare, type PrepareSources, rehearse } from "./prepare.ts";
 import { nextStatus } from "./status/status.ts";
 import { gather, type RunWorld, type WorldSources } from "./world.ts";
@@ -61,12 +61,11 @@ async function settled(
   world: RunWorld,
   deps: ReconcileDeps,
   signal: AbortSignal,
-): Promise<Step> {
+): Promise<FinalStep> {
   const { run, plan } = world;
-  if (!("request" in plan)) return step;
   if (step.kind === "claim")
-    return admit(step, await prepare(run, plan, step, { ...deps, signal }), world);
-  if (step.kind !== "wait" || !rehearses(run)) return step;
+    return admit(step, await prepare(run, step, { ...deps, signal }), world);
+  if (step.kind !== "wait" || !("request" in plan) || !rehearses(run)) return step;
   // What is missing is said at once, not after an hour in the queue.
   const failure = await rehearse(run, plan, deps, signal);
   return failure === undefined ? step : admit(step, failure, world);

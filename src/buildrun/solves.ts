@@ -98,7 +98,7 @@ export class Solves {
 
   /** Stops reading everywhere. Jobs go on at their agents. */
   close(): void {
-    for (const ref of [...this.#followed.keys()]) this.#drop(ref);
+    for (const ref of this.#followed.keys()) this.#drop(ref);
   }
 
   #drop(ref: string): void {

@@ -20,8 +20,7 @@ export interface GitContext {
   readonly attribute: string;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-const unsafe = /[\s#?\u0000-\u001f\u007f\\]/;
+const unsafe = /[\s#?\\\p{Cc}]/u;
 const scpForm = /^([A-Za-z0-9_][A-Za-z0-9._-]*@)?([A-Za-z0-9][A-Za-z0-9.-]*):(?!\/\/)([^:]+)$/;
 
 function invalid(field: string, message: string): KilnError {
@@ -32,23 +31,26 @@ function invalid(field: string, message: string): KilnError {
   });
 }
 
-function remoteOf(url: string): Omit<GitContext, "attribute"> {
+type Remote = Omit<GitContext, "attribute">;
+
+function remoteOf(url: string): Remote {
   if (unsafe.test(url) || url.startsWith("-"))
     throw invalid(
       "url",
       "has a space, '#', '?' or control character; put branch and folder into revision and subdirectory.",
     );
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
-  if (scheme === undefined) {
-    const scp = scpForm.exec(url);
-    if (scp?.[2] === undefined)
-      throw invalid(
-        "url",
-        'must look like "https://host/path.git", "ssh://git@host/path.git" or "git@host:path.git".',
-      );
-    return { transport: "ssh", host: scp[2], remote: url };
-  }
-  if (scheme !== "http" && scheme !== "https" && scheme !== "ssh")
+  if (scheme !== undefined) return fromUrl(url, scheme);
+  const host = scpForm.exec(url)?.[2];
+  if (host !== undefined) return { transport: "ssh", host, remote: url };
+  throw invalid(
+    "url",
+    'must look like "https://host/path.git", "ssh://git@host/path.git" or "git@host:path.git".',
+  );
+}
+
+function fromUrl(url: string, scheme: string): Remote {
+  if (!["http", "https", "ssh"].includes(scheme))
     throw invalid("url", `has the scheme "${scheme}"; use https, http or ssh.`);
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || parsed.host === "" || parsed.pathname.length < 2)
@@ -59,8 +61,8 @@ function remoteOf(url: string): Omit<GitContext, "attribute"> {
       "url",
       "has a user name or password in it; put them into a Secret and name it in credentials.",
     );
-  // The frontend takes an http(s) URL for a git repository only when its path ends in .git; hosting services serve the
-  // same repository under both names.
+  // The frontend takes an http(s) URL for a git repository only when its path ends in .git; hosting
+  // services serve the same repository under both names.
   const remote = parsed.pathname.endsWith(".git") ? url : `${url.replace(/\/+$/, "")}.git`;
   return { transport: "http", host: parsed.host, remote };
 }

@@ -47,17 +47,14 @@ function shorterCache(keep: number): Shrink {
         };
 }
 
-const fewerPlatforms: Shrink = (status) =>
-  status.outputs === undefined
-    ? status
-    : {
-        ...status,
-        outputs: status.outputs.map(({ image, ...output }) =>
-          image === undefined
-            ? output
-            : { ...output, image: { ...image, platforms: (image.platforms ?? []).slice(0, 4) } },
-        ),
-      };
+type Image = NonNullable<BuildRunStatus["outputs"]>[number]["image"];
+
+function images(change: (image: Image) => Image): Shrink {
+  return (status) =>
+    status.outputs === undefined
+      ? status
+      : { ...status, outputs: status.outputs.map(({ image }) => ({ image: change(image) })) };
+}
 
 // All attempts stay: their number decides about the next one.
 const terserAttempts: Shrink = (status) =>
@@ -89,24 +86,14 @@ const shrinks: readonly Shrink[] = [
   shorterCache(4),
   shorterTail(8, 120),
   terserAttempts,
-  fewerPlatforms,
+  images((image) => ({ ...image, platforms: (image.platforms ?? []).slice(0, 4) })),
   fewerBaseImages(0),
   shorterCache(0),
   shorterMessages,
   shorterTail(0, 0),
-  ({ progress: _, ...status }) => status,
+  (status) => ({ ...status, progress: undefined }),
   // Tags are in the spec; the digests stay.
-  (status) =>
-    status.outputs === undefined
-      ? status
-      : {
-          ...status,
-          outputs: status.outputs.map(({ image, ...output }) =>
-            image === undefined
-              ? output
-              : { ...output, image: { ...image, tags: image.tags.slice(0, 2), platforms: [] } },
-          ),
-        },
+  images((image) => ({ ...image, tags: image.tags.slice(0, 2), platforms: [] })),
 ];
 
 /** The status, cut step by step until it fits. */

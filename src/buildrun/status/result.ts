@@ -1,7 +1,13 @@
 // What came out of a finished solve, in the words of status: outputs, sources, cache, timings. Pure.
 
 import type { SolveFacts } from "../../agent/agent.ts";
-import type { BuildRun, BuildRunStatus, CacheReport, Timings } from "../../api/v1alpha1/index.ts";
+import type {
+  BuildRun,
+  BuildRunStatus,
+  CacheReport,
+  Source,
+  Timings,
+} from "../../api/v1alpha1/index.ts";
 import { counts, exportResults, importResults, type Progress, stageMs } from "./progress.ts";
 import { cut } from "./text.ts";
 
@@ -12,7 +18,7 @@ export function resultOf(
 ): Pick<BuildRunStatus, "outputs" | "source" | "baseImages"> {
   const { digest, size, platforms } = facts;
   const images = run.spec.outputs.flatMap(({ image }) => (image === undefined ? [] : [image]));
-  const source = { ...(facts.git && { git: facts.git }), ...(facts.http && { http: facts.http }) };
+  const source = sourceOf(facts);
   return {
     ...(digest === undefined
       ? {}
@@ -26,11 +32,16 @@ export function resultOf(
             },
           })),
         }),
-    ...(Object.keys(source).length === 0 ? {} : { source }),
+    ...(source === undefined ? {} : { source }),
     ...(facts.baseImages.length === 0
       ? {}
       : { baseImages: facts.baseImages.slice(0, 32).map((image) => ({ ...image })) }),
   };
+}
+
+function sourceOf({ git, http }: SolveFacts): Source | undefined {
+  if (git !== undefined) return { git };
+  return http === undefined ? undefined : { http };
 }
 
 /** What the cache did. An export that the daemon says nothing of is left out: nobody knows. */

@@ -232,15 +232,14 @@ function ended(
   now: Date,
   change: Extract<Change, { kind: "ended" }>,
 ): BuildRunStatus {
-  const { result, attempt, outcome, failure, progress } = change;
-  const facts = outcome?.kind === "succeeded" ? outcome.facts : undefined;
-  const written = failure === undefined ? undefined : statusFailure(failure, change.notes?.hints);
+  const { result, attempt, failure } = change;
+  const written = failure && statusFailure(failure, change.notes?.hints);
   const summary: Summary =
     result === "Succeeded"
       ? {
           succeeded: "True",
           reason: "Succeeded",
-          message: successMessage(run, outcome),
+          message: successMessage(run, change.outcome),
           state: "settled",
         }
       : {
@@ -249,32 +248,32 @@ function ended(
           message: written?.message ?? result,
           state: "stuck",
         };
-  const { progress: _, ...rest } = base(run);
-  const numbers = progress === undefined ? undefined : counts(progress);
   return {
-    ...rest,
+    ...base(run),
     phase: result,
     conditions: conditions(run, now, summary),
     completionTime: now.toISOString(),
-    ...(attempt === undefined ? {} : { attempts: closed(run, now, attempt, failure) }),
-    ...(progress === undefined
-      ? {}
-      : {
-          timings: timingsOf(run, progress, { end: now, resolveMs: change.notes?.resolveMs }),
-          cache: cacheOf(run, progress, facts),
-        }),
-    ...(numbers === undefined
-      ? {}
-      : {
-          progress: {
-            total: numbers.total,
-            completed: numbers.completed,
-            cached: numbers.cached,
-            updatedAt: now.toISOString(),
-          },
-        }),
-    ...(facts === undefined ? {} : resultOf(run, facts)),
-    ...(written === undefined ? {} : { failure: written }),
+    ...(attempt && { attempts: closed(run, now, attempt, failure) }),
+    ...found(run, now, change),
+    failure: written,
+  };
+}
+
+/** What is known of the solve that ended the run. */
+function found(
+  run: BuildRun,
+  now: Date,
+  { outcome, progress, notes }: Extract<Change, { kind: "ended" }>,
+): Partial<BuildRunStatus> {
+  const facts = outcome?.kind === "succeeded" ? outcome.facts : undefined;
+  const results = facts === undefined ? {} : resultOf(run, facts);
+  if (progress === undefined) return { progress: undefined, ...results };
+  const { total, completed, cached } = counts(progress);
+  return {
+    progress: { total, completed, cached, updatedAt: now.toISOString() },
+    timings: timingsOf(run, progress, { end: now, resolveMs: notes?.resolveMs }),
+    cache: cacheOf(run, progress, facts),
+    ...results,
   };
 }
 

@@ -1,11 +1,11 @@
 // Text of strangers (BuildKit, Dockerfiles, registries) as it may stand in status: no control characters, no escape
 // sequences, no direction overrides, and never longer than its place.
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-const escapes = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-const controls =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+// A control character that begins a terminal sequence: CSI, OSC (up to its end), or two characters.
+const escapes =
+  /(?![\n\r\t])\p{Cc}(?:\[[0-?]*[ -/]*[@-~]|\][^\p{Cc}]*(?:(?![\n\r\t])\p{Cc}\\?)?)/gu;
+// Control characters, and invisible ones that change how what follows is read.
+const controls = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\ufeff]/gu;
 
 /** Cuts a text to a number of UTF-16 units, never through a surrogate pair; a cut text ends in `…`. */
 export function cut(text: string, max: number): string {

@@ -77,8 +77,13 @@ export class TestFleet implements Fleet {
 /** An instance at an endpoint. */
 export function instanceAt(endpoint: Endpoint, over: Partial<Instance> = {}) {
   return {
-    ...{ id: "remote-0", ready: true, platforms: ["linux/amd64"], version: "v0.34.2" },
-    ...{ capacity: 4, terminating: false, endpoint },
+    id: "remote-0",
+    ready: true,
+    platforms: ["linux/amd64"],
+    version: "v0.34.2",
+    capacity: 4,
+    terminating: false,
+    endpoint,
     ...over,
   };
 }

@@ -109,7 +109,13 @@ export async function startKiln({ server, agent, fleet, limits }: KilnParts): Pr
   const cache = new ResourceCache<BuildRun>({ client: client as never, type: buildRunType, log });
   const events = new EventRecorder({ client, instance: "test", log });
   const runs = buildRuns({
-    ...{ type: buildRunType, cache, client, fleet, agent, events, log },
+    type: buildRunType,
+    cache,
+    client,
+    fleet,
+    agent,
+    events,
+    log,
     limits: { missingGraceMs: 0, recallSettleMs: 300, recallGraceMs: 3_000, ...limits },
   });
   cache.start();

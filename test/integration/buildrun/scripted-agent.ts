@@ -31,7 +31,9 @@ export class ScriptedAgent implements Agent {
 
   async list(): Promise<readonly JobInfo[]> {
     return [...this.jobs].map(([ref, { events }]) => ({
-      ...{ ref, startedAt: "", nextOffset: events.nextOffset },
+      ref,
+      startedAt: "",
+      nextOffset: events.nextOffset,
       state: events.outcome === undefined ? "running" : "finished",
     }));
   }

@@ -23,7 +23,9 @@ function log(bytes: number): SolveEvent {
 }
 
 async function all(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
-  return await Array.fromAsync(events);
+  const list: JobEvent[] = [];
+  for await (const event of events) list.push(event);
+  return list;
 }
 
 const never = new AbortController().signal;

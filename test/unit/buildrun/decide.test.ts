@@ -24,7 +24,10 @@ type Expected = { readonly kind: Step["kind"] } & Record<string, unknown>;
 
 const registry = { class: "Registry", reason: "RegistryUnavailable", retryable: true } as const;
 const deleting = { deletionTimestamp: at(2).toISOString() };
-const without = ({ builder: _, turn: __, ...world }: RunWorld): RunWorld => world;
+const without = (world: RunWorld): RunWorld =>
+  Object.fromEntries(
+    Object.entries(world).filter(([key]) => key !== "builder" && key !== "turn"),
+  ) as unknown as RunWorld;
 const ended = { completionTime: at(5).toISOString(), conditions: [], phase: "Succeeded" };
 const lostBefore = [1, 2, 3, 4, 5].map((number) =>
   anAttempt({ number, finishedAt: at(2).toISOString(), outcome: "Lost" }),

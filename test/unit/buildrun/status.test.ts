@@ -219,18 +219,14 @@ describe("the size of a status", () => {
     fc.assert(
       fc.property(big, fc.array(text(400), { maxLength: 60 }), (failure, refs) => {
         const attempts = refs.slice(0, 15).map((message, index) => ({
-          ...{
-            number: index + 1,
-            ref: `${uid}-${index}`,
-            instance: "i",
-            message,
-            outcome: "Failed",
-          },
-          ...{
-            builder: { kind: "Builder", name: "b" },
-            startedAt: at(1).toISOString(),
-            finishedAt: at(2).toISOString(),
-          },
+          number: index + 1,
+          ref: `${uid}-${index}`,
+          instance: "i",
+          message,
+          outcome: "Failed",
+          builder: { kind: "Builder", name: "b" },
+          startedAt: at(1).toISOString(),
+          finishedAt: at(2).toISOString(),
         }));
         const run = aRunningRun({ status: { attempts } });
         const status = nextStatus(
