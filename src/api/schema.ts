@@ -92,10 +92,14 @@ export function textMap(bounds: { max: number; key: number; value: number }, ...
 
 /** A Kubernetes quantity such as `500m`, `4Gi` or 2; the API server keeps it as it was written. */
 export function quantity() {
+  const message = "must be a quantity such as 500m, 4Gi or 100Gi";
+  const rule = `type(self) == int ? self >= 0 : self.matches(r'${quantityPattern.source}')`;
   return z
-    .union([z.string().max(64).regex(quantityPattern), z.number().min(0)])
-    .meta({ "x-kubernetes-int-or-string": true, pattern: quantityPattern.source });
+    .union([z.string().max(64).regex(quantityPattern, message), z.int().min(0).max(maxInteger)])
+    .meta({ "x-kubernetes-int-or-string": true, maxLength: 64, ...rules(cel(rule, message)) });
 }
+
+const maxInteger = 2 ** 53 - 1;
 
 const quantityPattern =
   /^[+]?([0-9]+|[0-9]+[.][0-9]*|[.][0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$/;

@@ -243,7 +243,7 @@ const immutability: readonly Rule[] = Object.keys(fields)
   .filter((field) => !mutable.includes(field))
   .map((field) =>
     cel(
-      `self.?${field} == oldSelf.?${field}`,
+      `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
       `${field} can not be changed after the run was created: create a new BuildRun`,
       `.${field}`,
     ),

@@ -1,0 +1,141 @@
+// Builders and ClusterBuilders that are refused.
+
+import { builder, clusterBuilder, pods, type Refusal, remote } from "./manifests.ts";
+
+const twoDrivers = { kubernetes: {}, remote: { endpoint: "tcp://buildkitd.example.com:1234" } };
+const oneDriver = /exactly one of kubernetes, remote: keep one and remove the others/;
+
+/** Cases of both kinds. */
+export const builders: readonly Refusal[] = [
+  ["a Builder without a driver", builder({}), "spec", oneDriver],
+  ["a Builder with two drivers", builder(twoDrivers), "spec", oneDriver],
+  ["a ClusterBuilder without a driver", clusterBuilder({}), "spec", oneDriver],
+  ["a ClusterBuilder with two drivers", clusterBuilder(twoDrivers), "spec", oneDriver],
+  [
+    "a daemon configured from afar",
+    builder({ remote: twoDrivers.remote, buildkitd: { config: "debug = true" } }),
+    "spec.buildkitd",
+    /configured where it runs, so remove buildkitd/,
+  ],
+  [
+    "a configuration of 65 KiB",
+    builder({ kubernetes: {}, buildkitd: { config: "#".repeat(65 * 1024) } }),
+    "spec.buildkitd.config",
+    /may not be more than 65536/,
+  ],
+  [
+    "an unknown security",
+    pods({ security: "Yolo" }),
+    "kubernetes.security",
+    /supported values: "Privileged", "Rootless"/,
+  ],
+  ["no replicas", pods({ replicas: 0 }), "kubernetes.replicas", /greater than or equal to 1/],
+  ["too many replicas", pods({ replicas: 65 }), "kubernetes.replicas", /less than or equal to 64/],
+  ["an image that is a url", pods({ image: "https://a/b" }), "kubernetes.image", /without https/],
+  [
+    "an unknown pull policy",
+    pods({ imagePullPolicy: "Sometimes" }),
+    "kubernetes.imagePullPolicy",
+    /supported values: "Always", "IfNotPresent", "Never"/,
+  ],
+  [
+    "a pull secret twice",
+    pods({ imagePullSecrets: [{ name: "a" }, { name: "a" }] }),
+    "kubernetes.imagePullSecrets[1]",
+    /Duplicate value/,
+  ],
+  [
+    "a volume of ten gigs",
+    pods({ storage: { size: "ten gigs" } }),
+    "kubernetes.storage.size",
+    /must be a quantity such as 500m, 4Gi or 100Gi/,
+  ],
+  ["a volume of no size", pods({ storage: {} }), "kubernetes.storage.size", /Required value/],
+  [
+    "a shared volume",
+    pods({ storage: { size: "1Gi", accessMode: "ReadWriteMany" } }),
+    "kubernetes.storage.accessMode",
+    /supported values: "ReadWriteOnce", "ReadWriteOncePod"/,
+  ],
+  [
+    "lots of memory",
+    pods({ resources: { limits: { memory: "lots" } } }),
+    "kubernetes.resources.limits[memory]",
+    /must be a quantity such as 500m/,
+  ],
+  [
+    "a toleration with a useless value",
+    pods({ tolerations: [{ key: "a", operator: "Exists", value: "b" }] }),
+    "kubernetes.tolerations[0]",
+    /remove value or use operator Equal/,
+  ],
+  [
+    "a label of Kiln's own",
+    pods({ labels: { "kiln.build/builder": "x" } }),
+    "kubernetes.labels",
+    /are set by Kiln: use a prefix of your own/,
+  ],
+  [
+    "an annotation of Kiln's own",
+    pods({ annotations: { "kiln.build/hash": "x" } }),
+    "kubernetes.annotations",
+    /are set by Kiln: use a prefix of your own/,
+  ],
+  [
+    "no concurrent runs",
+    builder({ kubernetes: {}, maxConcurrentRuns: 0 }),
+    "spec.maxConcurrentRuns",
+    /greater than or equal to 1/,
+  ],
+  [
+    "a daemon behind http",
+    remote({ endpoint: "http://buildkitd:1234" }),
+    "spec.remote.endpoint",
+    /must be tcp:\/\/host:port or unix:\/\/\/absolute\/path/,
+  ],
+  [
+    "a daemon without a port",
+    remote({ endpoint: "tcp://buildkitd" }),
+    "spec.remote.endpoint",
+    /for example tcp:\/\/buildkitd\.example\.com:1234/,
+  ],
+  [
+    "TLS over a socket",
+    remote({ endpoint: "unix:///run/b.sock", tls: { secretRef: { name: "a" } } }),
+    "spec.remote.tls",
+    /remove tls or change endpoint/,
+  ],
+  [
+    "TLS without a Secret",
+    remote({ endpoint: "tcp://b:1", tls: {} }),
+    "spec.remote.tls.secretRef",
+    /Required value/,
+  ],
+  [
+    "a server name that is a url",
+    remote({
+      endpoint: "tcp://b:1",
+      tls: { secretRef: { name: "a" }, serverName: "https://b" },
+    }),
+    "spec.remote.tls.serverName",
+    /the one in the server's certificate/,
+  ],
+  [
+    "a Builder with a dot in its name",
+    builder({ kubernetes: {} }, "build.er"),
+    "metadata.name",
+    /choose a shorter name without '\.'/,
+  ],
+  [
+    "a Builder with a long name",
+    builder({ kubernetes: {} }, "b".repeat(41)),
+    "metadata.name",
+    /at most 40 characters/,
+  ],
+  [
+    "a ClusterBuilder with a long name",
+    clusterBuilder({ kubernetes: {} }, "b".repeat(41)),
+    "metadata.name",
+    /at most 40 characters/,
+  ],
+];
