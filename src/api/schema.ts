@@ -75,18 +75,14 @@ export function listSet<T extends z.ZodType>(entry: T, max: number) {
 
 /** A map of strings with at most `max` entries. Keys are bounded by a CEL rule. */
 export function textMap(bounds: { max: number; key: number; value: number }, ...list: Rule[]) {
+  const keys = `every key must have 1 to ${bounds.key} characters: shorten the longer ones`;
   return z
     .record(z.string(), z.string().max(bounds.value))
+    .refine((map) => Object.keys(map).every((k) => k !== "" && k.length <= bounds.key), keys)
     .refine((map) => Object.keys(map).length <= bounds.max, `at most ${bounds.max} entries`)
     .meta({
       maxProperties: bounds.max,
-      ...rules(
-        cel(
-          `self.all(k, size(k) > 0 && size(k) <= ${bounds.key})`,
-          `every key must have 1 to ${bounds.key} characters: shorten the longer ones`,
-        ),
-        ...list,
-      ),
+      ...rules(cel(`self.all(k, size(k) > 0 && size(k) <= ${bounds.key})`, keys), ...list),
     });
 }
 

@@ -43,7 +43,7 @@ const Instance = z.object({
 
 /** Status of a Builder or a ClusterBuilder. */
 export const BuilderStatus = z.object({
-  observedGeneration: Count.optional().describe("metadata.generation that this speaks about."),
+  observedGeneration: Count.optional().describe("The metadata.generation that this speaks about."),
   conditions: listMap(Condition, ["type"], 16)
     .optional()
     .describe("Ready; Reconciling and Stalled while they hold."),

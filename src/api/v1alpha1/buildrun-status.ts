@@ -23,7 +23,7 @@ const BuilderKindName = z.enum(["Builder", "ClusterBuilder"]);
 const FailureClass = z.enum(["User", "Source", "Registry", "Builder", "Infra", "Policy"]);
 
 const Attempt = z.object({
-  number: z.int().min(1).max(1000).describe("1 for the first."),
+  number: z.int().min(1).max(1000).describe("Which attempt it was: 1 for the first."),
   ref: z.string().min(1).max(128).describe("Reference of the build at BuildKit: <uid>-<number>."),
   builder: z
     .object({
@@ -155,7 +155,7 @@ const Failure = z.object({
 
 /** Status of a BuildRun. */
 export const BuildRunStatus = z.object({
-  observedGeneration: Count.optional().describe("metadata.generation that this speaks about."),
+  observedGeneration: Count.optional().describe("The metadata.generation that this speaks about."),
   conditions: listMap(Condition, ["type"], 16)
     .optional()
     .describe("Succeeded; Reconciling and Stalled while they hold."),

@@ -142,7 +142,7 @@ const CacheExport = oneOf("an entry of cache.to", {
       mode: z
         .enum(["min", "max"])
         .default("min")
-        .describe("min: layers of the result only. max: of every step."),
+        .describe("What is kept. min: layers of the result only. max: layers of every step."),
       insecure,
       ignoreError: z
         .boolean()

@@ -115,7 +115,7 @@ export const Condition = z.object({
     .max(32768)
     .describe("Why, as a sentence for people; says what to do when something is wrong."),
   lastTransitionTime: Timestamp.describe("When status last changed."),
-  observedGeneration: Count.optional().describe("metadata.generation that this speaks about."),
+  observedGeneration: Count.optional().describe("The metadata.generation that this speaks about."),
 });
 
 /** `metav1.Condition`: type, status, reason, message, lastTransitionTime, observedGeneration. */

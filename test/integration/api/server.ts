@@ -7,7 +7,7 @@ import https from "node:https";
 import { after } from "mocha";
 import { customResourceDefinitions } from "../../../src/api/crd.ts";
 import { group, kinds, version } from "../../../src/api/kinds.ts";
-import { type ControlPlane, controlPlane } from "../../cluster/controlPlane.ts";
+import { type ControlPlane, controlPlane } from "../../cluster/index.ts";
 
 /** An answer of the API server; `body` is the object or a `Status`. */
 export interface Answer {
