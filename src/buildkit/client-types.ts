@@ -9,6 +9,31 @@ export interface TypedAttrs {
   readonly attrs: Readonly<Record<string, string>>;
 }
 
+/** Rules for the sources of a build (images, git, http); the daemon applies them to every source the build names. */
+export interface SourcePolicy {
+  readonly rules: readonly SourceRule[];
+}
+
+/** One rule: the sources it is about, and what becomes of them. The last of allow and deny holds; convert changes a source. */
+export interface SourceRule {
+  readonly action: "allow" | "deny" | "convert";
+  readonly selector: {
+    /** Such as "git://host/path.git#main", "https://…", "docker-image://…"; a pattern for wildcard and regex. */
+    readonly identifier: string;
+    readonly match: "exact" | "wildcard" | "regex";
+    readonly constraints?: readonly {
+      readonly key: string;
+      readonly value: string;
+      readonly condition: "equal" | "notEqual" | "matches";
+    }[];
+  };
+  /** For convert. `identifier` may use what a wildcard or group matched ("${1}"). */
+  readonly updates?: {
+    readonly identifier: string;
+    readonly attrs?: Readonly<Record<string, string>>;
+  };
+}
+
 /** A build as the daemon is asked for it. Plain JSON; holds no secret: those travel through attachables. */
 export interface SolveRequest {
   /** Unique for ever on a daemon; a second solve of a live ref fails with Infra/DuplicateRef. */
@@ -18,6 +43,8 @@ export interface SolveRequest {
   readonly exporters: readonly TypedAttrs[];
   readonly cacheImports: readonly TypedAttrs[];
   readonly cacheExports: readonly TypedAttrs[];
+  /** What the daemon does with sources before it fetches them. */
+  readonly sourcePolicy?: SourcePolicy;
   /** Such as "network.host"; the daemon must allow them. */
   readonly entitlements?: readonly string[];
 }
