@@ -1,0 +1,80 @@
+// History records of the daemon → what became of a ref. Pure.
+import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
+import { fromBinary } from "@bufbuild/protobuf";
+import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import type {
+  BuildHistoryRecord,
+  BuildResultInfo,
+  Descriptor,
+} from "../gen/moby/buildkit/v1/control_pb.ts";
+import type { HistoryAttestation, HistoryBlob, HistoryRecord } from "./client-types.ts";
+import { errorOfStatus } from "./errors.ts";
+import { resultOf } from "./result.ts";
+
+const predicateAnnotation = "in-toto.io/predicate-type";
+
+function blobOf(descriptor: Descriptor): HistoryBlob {
+  return {
+    mediaType: descriptor.mediaType,
+    digest: descriptor.digest,
+    size: Number(descriptor.size),
+    annotations: { ...descriptor.annotations },
+  };
+}
+
+/** Results by platform; a build with one unnamed platform has `result` instead. */
+function resultsOf(record: BuildHistoryRecord): [platform: string, info: BuildResultInfo][] {
+  const named = Object.entries(record.results);
+  if (named.length > 0 || record.result === undefined) return named;
+  return [["", record.result]];
+}
+
+function attestationsOf([platform, info]: [string, BuildResultInfo]): HistoryAttestation[] {
+  return info.attestations.map((descriptor) => ({
+    ...blobOf(descriptor),
+    platform,
+    predicateType: descriptor.annotations[predicateAnnotation] ?? "",
+  }));
+}
+
+function imagesOf([platform, info]: [string, BuildResultInfo]): HistoryRecord["images"] {
+  return Object.values(info.results).map((descriptor) => ({
+    platform,
+    descriptor: blobOf(descriptor),
+  }));
+}
+
+function when<K extends string>(key: K, time: Timestamp | undefined): Partial<Record<K, Date>> {
+  return time === undefined ? {} : ({ [key]: timestampDate(time) } as Partial<Record<K, Date>>);
+}
+
+/**
+ * Decodes a record. `externalError` are the bytes of the blob that `record.externalError` names: the failure
+ * with all its details; the record itself holds a short form.
+ */
+export function historyRecordOf(
+  record: BuildHistoryRecord,
+  externalError?: Uint8Array,
+): HistoryRecord {
+  const active = record.completedAt === undefined;
+  const results = resultsOf(record);
+  const status =
+    externalError === undefined ? record.error : fromBinary(StatusSchema, externalError);
+  return {
+    ref: record.ref,
+    active,
+    ...when("createdAt", record.createdAt),
+    ...when("completedAt", record.completedAt),
+    ...(!active && status !== undefined ? { error: errorOfStatus(status) } : {}),
+    ...(!active && status === undefined ? { result: resultOf(record.exporterResponse) } : {}),
+    steps: {
+      total: record.numTotalSteps,
+      completed: record.numCompletedSteps,
+      cached: record.numCachedSteps,
+    },
+    warnings: record.numWarnings,
+    images: results.flatMap(imagesOf),
+    attestations: results.flatMap(attestationsOf),
+    ...(record.logs === undefined ? {} : { logs: blobOf(record.logs) }),
+  };
+}

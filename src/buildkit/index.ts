@@ -1,0 +1,34 @@
+// The front door of the BuildKit client (`kiln/buildkit`): connect, solve, and what a solve may be given.
+// How to use it: docs/buildkit-client.md.
+export { connect, type ConnectOptions } from "./client.ts";
+export type {
+  BuildkitClient,
+  DaemonInfo,
+  GcRule,
+  HistoryAttestation,
+  HistoryBlob,
+  HistoryRecord,
+  ImageDescriptor,
+  SolveOptions,
+  SolveRequest,
+  SolveResult,
+  SourcePolicy,
+  SourceRule,
+  SourcePolicy,
+  SourceRule,
+  TypedAttrs,
+  Worker,
+} from "./client-types.ts";
+export { endpointText, parseEndpoint, type Endpoint, type TlsMaterial } from "./endpoint.ts";
+export { BuildkitError, type BuildkitErrorInit } from "./errors.ts";
+export type { ErrorSource } from "./error-details.ts";
+export type {
+  LogEvent,
+  ProgressEvent,
+  SolveEvent,
+  SourceLines,
+  VertexEvent,
+  WarningEvent,
+} from "./events.ts";
+export type { Attachable } from "./session/attachable.ts";
+export type { DockerConfig } from "../registry/docker-config.ts";

@@ -1,0 +1,114 @@
+// One solve: a connection, a session, the Solve call and its progress, in the order that the daemon needs.
+// 1. session, solve and status open together; the daemon waits for the session (5 s) and the status for the ref.
+// 2. nothing of the session ends before Solve has answered: any end before that fails the build.
+// 3. to cancel: cancel the Solve call, see the status stream end (the daemon has stopped), close the session.
+import type { Client } from "@grpc/grpc-js";
+import { Control } from "../gen/moby/buildkit/v1/control_pb.ts";
+import type { SolveOptions, SolveRequest, SolveResult } from "./client-types.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { dial } from "./dial.ts";
+import { buildkitError, BuildkitError, cancelled } from "./errors.ts";
+import { unary } from "./grpc.ts";
+import { wireRequest } from "./request.ts";
+import { resultOf } from "./result.ts";
+import { openSession, type Session } from "./session/session.ts";
+import { followStatus } from "./status.ts";
+import { Transcript } from "./transcript.ts";
+
+const statusTailMs = 5_000;
+const sessionLossMs = 15_000;
+
+/** Runs one build on a connection of its own; see BuildkitClient.solve. */
+export async function solve(
+  endpoint: Endpoint,
+  request: SolveRequest,
+  options: SolveOptions & { readonly sessionHeaders?: readonly (readonly [string, string])[] },
+): Promise<SolveResult> {
+  if (options.signal.aborted) throw cancelled("The build", options.signal.reason);
+  const client = dial(endpoint);
+  try {
+    const session = openSession(client, { ...options, headers: options.sessionHeaders });
+    try {
+      return await solveIn(client, session, request, options);
+    } finally {
+      await session.close();
+    }
+  } finally {
+    client.close();
+  }
+}
+
+async function solveIn(
+  client: Client,
+  session: Session,
+  request: SolveRequest,
+  options: SolveOptions,
+): Promise<SolveResult> {
+  const transcript = new Transcript();
+  const statusEnd = new AbortController();
+  let over = false;
+  const status = followStatus(client, {
+    ref: request.ref,
+    onEvent: (event) => {
+      transcript.add(event);
+      options.onEvent(event);
+    },
+    signal: statusEnd.signal,
+    solveIsOver: () => over,
+  });
+  const loss = watchSession(session);
+  const signal = AbortSignal.any([options.signal, loss.signal]);
+  try {
+    const response = await unary(client, Control.method.solve, wireRequest(request, session.id), {
+      signal,
+    });
+    over = true;
+    await within(status, statusTailMs);
+    return resultOf(response.exporterResponse);
+  } catch (error) {
+    over = true;
+    const failure = buildkitError(error);
+    // The ref belongs to another solve: its progress is not ours to wait for.
+    if (failure.reason !== "DuplicateRef") await within(status, statusTailMs);
+    if (options.signal.aborted) throw cancelled("The build", options.signal.reason);
+    throw loss.signal.aborted ? lost(loss.signal.reason) : buildkitError(error, transcript);
+  } finally {
+    loss.stop();
+    statusEnd.abort();
+    await status;
+  }
+}
+
+/** A solve whose session is gone fails by itself; when it does not in time, it is cut. */
+function watchSession(session: Session): { signal: AbortSignal; stop(): void } {
+  const cut = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  void session.ended.then((error) => {
+    if (!stopped) timer = setTimeout(() => cut.abort(error), sessionLossMs);
+  });
+  const stop = (): void => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+  return { signal: cut.signal, stop };
+}
+
+function lost(cause: unknown): BuildkitError {
+  return new BuildkitError({
+    class: "Infra",
+    reason: "SessionLost",
+    message:
+      "The connection between Kiln and the builder broke during the build. It can be tried again.",
+    retryable: true,
+    grpcCode: 14,
+    cause,
+  });
+}
+
+async function within(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}
