@@ -14,8 +14,6 @@ export type {
   SolveResult,
   SourcePolicy,
   SourceRule,
-  SourcePolicy,
-  SourceRule,
   TypedAttrs,
   Worker,
 } from "./client-types.ts";

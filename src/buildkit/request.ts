@@ -3,7 +3,6 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { SolveRequestSchema } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { SolveRequest, TypedAttrs } from "./client-types.ts";
 import { wireSourcePolicy } from "./source-policy.ts";
-import { wireSourcePolicy } from "./source-policy.ts";
 
 function entry({ type, attrs }: TypedAttrs): { type: string; attrs: Record<string, string> } {
   return { type, attrs: { ...attrs } };
@@ -30,9 +29,6 @@ export function wireRequest(
     exporters: request.exporters.map(entry),
     cache: { imports, exports: request.cacheExports.map(entry) },
     entitlements: [...(request.entitlements ?? [])],
-    ...(request.sourcePolicy === undefined
-      ? {}
-      : { sourcePolicy: wireSourcePolicy(request.sourcePolicy) }),
     ...(request.sourcePolicy === undefined
       ? {}
       : { sourcePolicy: wireSourcePolicy(request.sourcePolicy) }),
