@@ -2,3 +2,12 @@
 
 export type { BuilderRef, Fleet, Instance, InstanceLoad, NotReady } from "./instance.ts";
 export { builderKey, builderRefOf } from "./instance.ts";
+export {
+  type BuilderCaches,
+  builderCaches,
+  builders,
+  cacheList,
+  clusterBuilders,
+} from "./caches.ts";
+export { type Builders, type BuildersOptions, createBuilders } from "./slice.ts";
+export { rules } from "./rbac.ts";

@@ -1,0 +1,92 @@
+// How is each instance of a Builder? Puts together what Kubernetes and BuildKit say about it. The one
+// judgement of "ready", for status and for placement alike. Pure.
+
+import type { RemoteDriver } from "../api/v1alpha1/index.ts";
+import type { Pod } from "../kube/types.ts";
+import { podProblem, type Warning } from "./kubernetes/reasons.ts";
+import { buildkitPort, tlsAnnotation } from "./names.ts";
+import type { DaemonFacts, ProbeResult } from "./probe.ts";
+import type { Problem } from "./problem.ts";
+
+/** One instance as Kiln sees it now. */
+export interface InstanceFacts {
+  readonly id: string;
+  /** Absent while it has none. */
+  readonly address?: string;
+  /** It takes runs. */
+  readonly ready: boolean;
+  readonly terminating: boolean;
+  /** Why it is not ready. */
+  readonly problem?: Problem;
+  /** What BuildKit last said about itself. */
+  readonly daemon?: DaemonFacts;
+}
+
+/** The id of a remote Builder's only instance. */
+export const remoteInstance = "remote-0";
+
+/** A pod whose buildkitd runs and can be dialled. */
+export interface RunningPod {
+  readonly host: string;
+  readonly address: string;
+  /** Another container, address or certificate makes it another daemon. */
+  readonly identity: string;
+}
+
+/** Where the pod's buildkitd is; undefined while there is nothing to dial. */
+export function runningPod(pod: Pod): RunningPod | undefined {
+  const host = pod.status?.podIP;
+  const container = pod.status?.containerStatuses?.find(({ name }) => name === "buildkitd");
+  if (host === undefined || host === "" || container?.state?.running === undefined)
+    return undefined;
+  const certificate = pod.metadata.annotations?.[tlsAnnotation] ?? "";
+  const identity = [pod.metadata.uid, host, container.containerID, certificate].join(" ");
+  const text = host.includes(":") ? `[${host}]` : host;
+  return { host, address: `tcp://${text}:${buildkitPort}`, identity };
+}
+
+/** The instance in a pod. A pod that BuildKit answers from is ready, whatever the kubelet's next probe will say. */
+export function podInstance(
+  pod: Pod,
+  answer: ProbeResult | undefined,
+  warnings: readonly Warning[] = [],
+): InstanceFacts {
+  const id = pod.metadata.name;
+  const terminating = pod.metadata.deletionTimestamp !== undefined;
+  const running = runningPod(pod);
+  const ofCluster = podProblem(pod, warnings);
+  const problem = ofCluster ?? problemOf(answer, `BuildKit in pod ${id} is starting.`);
+  return {
+    id,
+    ready: problem === undefined && running !== undefined,
+    terminating,
+    ...(running === undefined ? {} : { address: running.address }),
+    ...(problem === undefined ? {} : { problem }),
+    ...daemonOf(running === undefined ? undefined : answer),
+  };
+}
+
+/** The instance behind a remote address. */
+export function remoteInstanceFacts(
+  driver: RemoteDriver,
+  answer: ProbeResult | undefined,
+): InstanceFacts {
+  const problem = problemOf(answer, `BuildKit at ${driver.endpoint} was not asked yet.`);
+  return {
+    id: remoteInstance,
+    address: driver.endpoint,
+    ready: problem === undefined,
+    terminating: false,
+    ...(problem === undefined ? {} : { problem }),
+    ...daemonOf(answer),
+  };
+}
+
+function problemOf(answer: ProbeResult | undefined, unasked: string): Problem | undefined {
+  if (answer === undefined) return { reason: "Starting", message: unasked };
+  return answer.problem;
+}
+
+function daemonOf(answer: ProbeResult | undefined): { daemon?: DaemonFacts } {
+  return answer?.facts === undefined ? {} : { daemon: answer.facts };
+}

@@ -1,0 +1,205 @@
+// All Builders as the slice of runs sees them: read from caches and the probes' last answers, at the
+// moment of asking.
+
+import type { BuilderSpec } from "../api/v1alpha1/index.ts";
+import { InvalidResource } from "../api/parse.ts";
+import type { Endpoint } from "../buildkit/endpoint.ts";
+import { KilnError } from "../errors/index.ts";
+import { parseStored, storedBuilder, type BuilderCaches } from "./caches.ts";
+import {
+  podInstance,
+  remoteInstance,
+  remoteInstanceFacts,
+  runningPod,
+  type InstanceFacts,
+} from "./facts.ts";
+import {
+  builderKey,
+  type BuilderRef,
+  type Fleet,
+  type Instance,
+  type InstanceLoad,
+  type NotReady,
+} from "./instance.ts";
+import type { Prober } from "./probe.ts";
+import { mainProblem } from "./status.ts";
+import { podEndpoint, remoteEndpointOf, type TargetDeps } from "./targets.ts";
+import { ownedBy } from "./world.ts";
+
+/** The name that is meant when nobody says which Builder. */
+const defaultName = "default";
+
+/** How many runs there are, as the slice of runs counts them. Zero until it says. */
+export class InstanceLoads {
+  #running: (ref: BuilderRef, instanceId: string) => InstanceLoad = () => ({ running: 0 });
+  #queued: (ref: BuilderRef) => number = () => 0;
+
+  /** See `Fleet.reportLoad`. */
+  report(
+    running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
+    queued: (ref: BuilderRef) => number,
+  ): void {
+    this.#running = running;
+    this.#queued = queued;
+  }
+
+  running(ref: BuilderRef, instanceId: string): number {
+    return this.#running(ref, instanceId).running;
+  }
+
+  queued(ref: BuilderRef): number {
+    return this.#queued(ref);
+  }
+}
+
+/** Rings listeners when a Builder or an instance of it changed. */
+export class FleetBell {
+  readonly #listeners = new Set<(ref: BuilderRef) => void>();
+
+  add(listener: (ref: BuilderRef) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  ring(ref: BuilderRef): void {
+    for (const listener of this.#listeners) listener(ref);
+  }
+}
+
+/** What a `CachedFleet` reads from. */
+export interface FleetDeps extends TargetDeps {
+  readonly caches: BuilderCaches;
+  readonly prober: Prober;
+  readonly loads: InstanceLoads;
+  readonly bell: FleetBell;
+}
+
+/** The `Fleet` of the running controller. */
+export class CachedFleet implements Fleet {
+  readonly #deps: FleetDeps;
+
+  constructor(deps: FleetDeps) {
+    this.#deps = deps;
+  }
+
+  find(
+    ref: { readonly kind?: BuilderRef["kind"]; readonly name?: string } | undefined,
+    namespace: string,
+  ): BuilderRef | undefined {
+    const name = ref?.name ?? defaultName;
+    const ofNamespace: BuilderRef = { kind: "Builder", namespace, name };
+    const ofCluster: BuilderRef = { kind: "ClusterBuilder", name };
+    const candidates =
+      ref === undefined
+        ? [ofNamespace, ofCluster]
+        : [ref.kind === "ClusterBuilder" ? ofCluster : ofNamespace];
+    return candidates.find((one) => storedBuilder(this.#deps.caches, one) !== undefined);
+  }
+
+  spec(ref: BuilderRef): BuilderSpec | undefined {
+    const object = storedBuilder(this.#deps.caches, ref);
+    if (object === undefined) return undefined;
+    try {
+      return parseStored(object).spec;
+    } catch (error) {
+      if (error instanceof InvalidResource) return undefined;
+      throw error;
+    }
+  }
+
+  notReadyReason(ref: BuilderRef): NotReady | undefined {
+    const object = storedBuilder(this.#deps.caches, ref);
+    const name = `${ref.kind} "${ref.name}"`;
+    if (object === undefined)
+      return { reason: "BuilderNotFound", message: `${name} does not exist.` };
+    if (object.metadata.deletionTimestamp !== undefined) {
+      return { reason: "Terminating", message: `${name} is being deleted.` };
+    }
+    const instances = this.#facts(ref);
+    if (instances.some((instance) => instance.ready && !instance.terminating)) return undefined;
+    return (
+      mainProblem({ instances, problem: undefined }) ??
+      statedReason(object) ?? {
+        reason: "Starting",
+        message: `${name} has no instance yet.`,
+      }
+    );
+  }
+
+  instances(ref: BuilderRef): Instance[] {
+    const object = storedBuilder(this.#deps.caches, ref);
+    const capacity = this.spec(ref)?.maxConcurrentRuns;
+    if (object === undefined || capacity === undefined) return [];
+    const isLeaving = object.metadata.deletionTimestamp !== undefined;
+    return this.#facts(ref).map((facts) => ({
+      id: facts.id,
+      ready: facts.ready && !isLeaving,
+      ...(facts.problem === undefined ? {} : facts.problem),
+      platforms: facts.daemon?.platforms ?? [],
+      ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
+      capacity,
+      terminating: facts.terminating || isLeaving,
+    }));
+  }
+
+  async endpoint(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Endpoint> {
+    const spec = this.spec(ref);
+    if (spec?.remote !== undefined && instanceId === remoteInstance) {
+      return await remoteEndpointOf(ref, spec, this.#deps, signal);
+    }
+    const object = storedBuilder(this.#deps.caches, ref);
+    const pods = object === undefined ? [] : ownedBy(object, this.#deps.caches).pods;
+    const pod = pods.find(({ metadata }) => metadata.name === instanceId);
+    const running = pod === undefined ? undefined : runningPod(pod);
+    if (running === undefined) {
+      throw new KilnError({
+        class: "Builder",
+        reason: "InstanceGone",
+        message: `Instance ${instanceId} of ${ref.kind} "${ref.name}" is not running any more.`,
+        retryable: true,
+      });
+    }
+    return await podEndpoint(ref, running.host, this.#deps, signal);
+  }
+
+  onChange(listener: (ref: BuilderRef) => void): () => void {
+    return this.#deps.bell.add(listener);
+  }
+
+  reportLoad(
+    running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
+    queued: (ref: BuilderRef) => number,
+  ): void {
+    this.#deps.loads.report(running, queued);
+  }
+
+  #facts(ref: BuilderRef): InstanceFacts[] {
+    const { caches, prober } = this.#deps;
+    const object = storedBuilder(caches, ref);
+    const spec = this.spec(ref);
+    if (object === undefined || spec === undefined) return [];
+    const key = builderKey(ref);
+    if (spec.remote !== undefined)
+      return [remoteInstanceFacts(spec.remote, prober.result(key, remoteInstance))];
+    return ownedBy(object, caches).pods.map((pod) =>
+      podInstance(pod, prober.result(key, pod.metadata.name)),
+    );
+  }
+}
+
+/** What the last reconcile found wrong with the Builder as a whole: quota, admission, an invalid spec. */
+function statedReason(object: { readonly status?: unknown }): NotReady | undefined {
+  const status = object.status as
+    | {
+        readonly conditions?: readonly {
+          type: string;
+          status: string;
+          reason: string;
+          message: string;
+        }[];
+      }
+    | undefined;
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  if (ready === undefined || ready.status === "True") return undefined;
+  return { reason: ready.reason, message: ready.message };
+}

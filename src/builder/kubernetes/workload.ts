@@ -1,0 +1,103 @@
+// What runs a Builder's pods? A Deployment while their state may be lost with them, a StatefulSet when
+// each replica keeps its cache on a volume. Pure.
+
+import type { Deployment, StatefulSet } from "../../kube/types.ts";
+import {
+  objectLabels,
+  selectorLabels,
+  storageHashAnnotation,
+  templateHashAnnotation,
+  workloadName,
+} from "../names.ts";
+import { contentHash } from "./hash.ts";
+import type { KubernetesDriver, RenderInput } from "./input.ts";
+import { podTemplate, stateVolume, type PodTemplate } from "./pod.ts";
+
+type Claim = NonNullable<NonNullable<StatefulSet["spec"]>["volumeClaimTemplates"]>[number];
+
+/** The one workload of a Builder. */
+export type Workload = Deployment | StatefulSet;
+
+/** The workload that a Builder asks for, as it is sent with server-side apply. */
+export function workload(input: RenderInput): Workload {
+  const template = podTemplate(input);
+  return input.driver.storage === undefined
+    ? deployment(input, template)
+    : statefulSet(input, template, input.driver.storage);
+}
+
+/** The hash of the pod template that a workload or pod carries. */
+export function templateHashOf(object: {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> | undefined };
+}): string | undefined {
+  return object.metadata.annotations?.[templateHashAnnotation];
+}
+
+function metadata(input: RenderInput, template: PodTemplate, more: Record<string, string> = {}) {
+  return {
+    name: workloadName(input.ref),
+    namespace: input.namespace,
+    labels: objectLabels(input.ref),
+    annotations: {
+      [templateHashAnnotation]: template.metadata.annotations[templateHashAnnotation] ?? "",
+      ...more,
+    },
+    ownerReferences: [input.owner],
+  };
+}
+
+function deployment(input: RenderInput, template: PodTemplate): Deployment {
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: metadata(input, template),
+    spec: {
+      replicas: input.driver.replicas,
+      selector: { matchLabels: selectorLabels(input.ref) },
+      template,
+      // The new instance answers before the old one goes: an edit never leaves a Builder without any.
+      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      revisionHistoryLimit: 1,
+    },
+  } as Deployment;
+}
+
+function statefulSet(
+  input: RenderInput,
+  template: PodTemplate,
+  storage: NonNullable<KubernetesDriver["storage"]>,
+): StatefulSet {
+  const claim = volumeClaim(storage);
+  return {
+    apiVersion: "apps/v1",
+    kind: "StatefulSet",
+    metadata: metadata(input, template, { [storageHashAnnotation]: contentHash(claim) }),
+    spec: {
+      replicas: input.driver.replicas,
+      serviceName: workloadName(input.ref),
+      selector: { matchLabels: selectorLabels(input.ref) },
+      template,
+      volumeClaimTemplates: [claim],
+      podManagementPolicy: "Parallel",
+      updateStrategy: { type: "RollingUpdate" },
+      // A cache is worth keeping while its Builder is there to use it, and nothing afterwards.
+      persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Retain" },
+      revisionHistoryLimit: 1,
+    },
+  } as StatefulSet;
+}
+
+function volumeClaim(storage: NonNullable<KubernetesDriver["storage"]>): Claim {
+  return {
+    apiVersion: "v1",
+    kind: "PersistentVolumeClaim",
+    metadata: { name: stateVolume },
+    spec: {
+      accessModes: [storage.accessMode],
+      resources: { requests: { storage: storage.size } },
+      ...(storage.storageClassName === undefined
+        ? {}
+        : { storageClassName: storage.storageClassName }),
+    },
+  } as Claim;
+}

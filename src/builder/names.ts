@@ -1,0 +1,70 @@
+// What Kiln's objects around a Builder are called, and the labels by which they are found again.
+
+import { dnsName, labelValue } from "../kube/names.ts";
+import type { BuilderRef } from "./instance.ts";
+
+/** Value: the Builder's name. On the workload and its pods. */
+export const builderLabel = "kiln.build/builder";
+/** Value: `Builder` or `ClusterBuilder`. A ClusterBuilder and a Builder may share name and namespace. */
+export const builderKindLabel = "kiln.build/builder-kind";
+/** On what Kiln made and watches. */
+export const managedByLabel = "app.kubernetes.io/managed-by";
+/** Value of `managedByLabel`. */
+export const manager = "kiln";
+/** Hash of the pod template as Kiln rendered it. */
+export const templateHashAnnotation = "kiln.build/template-hash";
+/** Hash of the volume claim templates, which Kubernetes does not let anybody change in place. */
+export const storageHashAnnotation = "kiln.build/storage-hash";
+/** Pod annotation: which server certificate the pod started with. buildkitd reads it only at start. */
+export const tlsAnnotation = "kiln.build/tls";
+/** Pod annotation: buildkitd.toml itself, mounted through the downward API. */
+export const configAnnotation = "kiln.build/buildkitd.toml";
+/** Secret with the server certificate of all Builders of a namespace. Fixed: RBAC names it. */
+export const serverTlsSecret = "kiln-builder-tls";
+/** Secret with Kiln's certificate authority, in Kiln's own namespace. Fixed: RBAC names it. */
+export const authoritySecret = "kiln-ca";
+/** Port of buildkitd in the pod. */
+export const buildkitPort = 1234;
+
+/** Longest name that leaves room for what StatefulSets append to it in a label (`-<10 characters>`). */
+const maxWorkload = 52;
+
+/**
+ * Name of the workload and of everything beside it: `builder-<name>` or `clusterbuilder-<name>`, a
+ * DNS label. A name that is too long is cut and made unique by a hash.
+ */
+export function workloadName(ref: BuilderRef): string {
+  return dnsName([ref.kind.toLowerCase(), ref.name], maxWorkload);
+}
+
+/** The namespace of a Builder's pods: its own, or Kiln's for a ClusterBuilder. */
+export function workloadNamespace(ref: BuilderRef, kilnNamespace: string): string {
+  return ref.namespace ?? kilnNamespace;
+}
+
+/** Labels that select the pods of one Builder and nothing else; immutable in a workload. */
+export function selectorLabels(ref: BuilderRef): Record<string, string> {
+  return { [builderLabel]: labelValue(ref.name), [builderKindLabel]: ref.kind };
+}
+
+/** Labels of every object that Kiln makes for a Builder. */
+export function objectLabels(ref: BuilderRef): Record<string, string> {
+  return {
+    "app.kubernetes.io/name": "buildkitd",
+    [managedByLabel]: manager,
+    ...selectorLabels(ref),
+  };
+}
+
+/** Matches what `objectLabels` marks, whichever Builder it belongs to. */
+export const ownedSelector = `${managedByLabel}=${manager},${builderLabel}`;
+
+/** The name that a Builder's server certificate is checked against; covered by `serverNamePattern`. */
+export function serverName(ref: BuilderRef, namespace: string): string {
+  return `${workloadName(ref)}.${namespace}.builders.kiln.build`;
+}
+
+/** Subject alternative name of the certificate that all Builders of a namespace share. */
+export function serverNamePattern(namespace: string): string {
+  return `*.${namespace}.builders.kiln.build`;
+}
