@@ -45,10 +45,10 @@ export interface SolveFailure {
   readonly logTail: readonly string[];
 }
 
-/** What a finished solve made and used, read from the daemon. Everything is optional: facts never fail a solve. */
-export interface SolveFacts {
-  /** Digest of what was exported: of the index for several platforms. */
-  readonly digest?: string;
+/** An image that was exported. */
+export interface ImageFacts {
+  /** Of the manifest, or of the index for several platforms. */
+  readonly digest: string;
   /** Bytes of the compressed layers, configs and manifests that `digest` reaches, without attestations. */
   readonly size?: number;
   readonly platforms: readonly {
@@ -56,6 +56,12 @@ export interface SolveFacts {
     readonly digest: string;
     readonly size?: number;
   }[];
+}
+
+/** What a finished solve made and used, read from the daemon. Everything is optional: facts never fail a solve. */
+export interface SolveFacts {
+  /** One for each image exporter, in order; a single one when the daemon does not tell them apart. */
+  readonly images: readonly ImageFacts[];
   readonly git?: { readonly url: string; readonly commit: string };
   readonly http?: { readonly url: string; readonly checksum: string };
   readonly baseImages: readonly { readonly ref: string; readonly digest: string }[];

@@ -37,7 +37,6 @@ export interface RunContext {
 /** Reading facts may not hold up a finished run for longer, in milliseconds. */
 const factsDeadlineMs = 10_000;
 const provenanceType = "https://slsa.dev/provenance/";
-const noFacts: SolveFacts = { platforms: [], baseImages: [] };
 
 /** Runs a job to its end. */
 export async function runJob(
@@ -146,8 +145,8 @@ async function factsOf(
 
 function plainFacts({ digest, cacheManifest }: SolveResult): SolveFacts {
   return {
-    ...noFacts,
-    ...(digest === undefined ? {} : { digest }),
+    images: digest === undefined ? [] : [{ digest, platforms: [] }],
+    baseImages: [],
     ...(cacheManifest === undefined ? {} : { cacheDigest: cacheManifest }),
   };
 }
@@ -171,19 +170,25 @@ async function readFacts(
     }
   };
   const plain = plainFacts(result);
-  const image = plain.digest === undefined ? {} : await imageFacts(plain.digest, read);
+  // The answer to Solve has one digest; the record has one for each exporter.
+  const exported = (record?.images ?? []).filter(({ platform }) => platform === "");
+  const digests =
+    exported.length > 1
+      ? exported.map(({ descriptor }) => descriptor.digest)
+      : plain.images.map(({ digest }) => digest);
+  const images = await Promise.all(digests.map(async (digest) => await imageFacts(digest, read)));
   const provenances = (record?.attestations ?? []).filter(({ predicateType }) =>
     predicateType.startsWith(provenanceType),
   );
   const used = await Promise.all(
     provenances.map(async ({ digest }) => usedBy(await read(digest), context)),
   );
-  const images = new Map(
+  const bases = new Map(
     used
       .flatMap(({ baseImages }) => baseImages)
       .map((base) => [`${base.ref}@${base.digest}`, base]),
   );
-  return { ...plain, ...used[0], ...image, baseImages: [...images.values()] };
+  return { ...plain, ...used[0], images, baseImages: [...bases.values()] };
 }
 
 function usedBy(

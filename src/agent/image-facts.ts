@@ -1,7 +1,7 @@
 // What image came out of a solve: its digest, its platforms, its size. Read from the blobs the daemon still holds, so it
 // works the same for a pushed image, one that stays in the daemon, and one that another process exported.
 
-import type { SolveFacts } from "./agent.ts";
+import type { ImageFacts } from "./agent.ts";
 
 /** Reads a blob of the daemon's content store by digest; undefined when the daemon does not have it (any more). */
 export type ReadBlob = (digest: string) => Promise<Buffer | undefined>;
@@ -26,7 +26,7 @@ interface ManifestJson {
   readonly layers?: readonly Descriptor[];
 }
 
-type PlatformFact = SolveFacts["platforms"][number];
+type PlatformFact = ImageFacts["platforms"][number];
 
 /** Platforms beyond this many are not read one by one. */
 const maxPlatforms = 32;
@@ -68,10 +68,7 @@ async function manifestFact(
 }
 
 /** The facts of the image with this digest: an index or a single manifest. Missing blobs leave facts out. */
-export async function imageFacts(
-  digest: string,
-  read: ReadBlob,
-): Promise<Pick<SolveFacts, "digest" | "size" | "platforms">> {
+export async function imageFacts(digest: string, read: ReadBlob): Promise<ImageFacts> {
   const blob = await read(digest);
   const top = parse<ManifestJson>(blob);
   const found: PlatformFact[] = [];

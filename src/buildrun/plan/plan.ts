@@ -127,7 +127,6 @@ function prefixed(
 }
 
 function optionAttrs(spec: BuildRunSpec): Record<string, string> {
-  const imports = cacheImports(spec);
   const inlineCache = spec.cache.to.some(({ inline }) => inline !== undefined);
   return {
     ...(spec.target === undefined ? {} : { target: spec.target }),
@@ -140,14 +139,6 @@ function optionAttrs(spec: BuildRunSpec): Record<string, string> {
       spec.buildArgs.map(({ name, value }) => [name, value]),
     ),
     ...(inlineCache ? { "build-arg:BUILDKIT_INLINE_CACHE": "1" } : {}),
-    // The frontend reads its own copy of the list, spelled as BuildKit's Go client marshals it.
-    ...(imports.length === 0
-      ? {}
-      : {
-          "cache-imports": JSON.stringify(
-            imports.map(({ type, attrs }) => ({ Type: type, Attrs: attrs })),
-          ),
-        }),
   };
 }
 

@@ -5,38 +5,44 @@ import type {
   BuildRun,
   BuildRunStatus,
   CacheReport,
+  OutputStatus,
   Source,
   Timings,
 } from "../../api/v1alpha1/index.ts";
 import { counts, exportResults, importResults, type Progress, stageMs } from "./progress.ts";
 import { cut } from "./text.ts";
 
+const maxBaseImages = 32;
+
 /** Outputs, source and base images: only known when the solve succeeded. */
 export function resultOf(
   run: BuildRun,
   facts: SolveFacts,
 ): Pick<BuildRunStatus, "outputs" | "source" | "baseImages"> {
-  const { digest, size, platforms } = facts;
-  const images = run.spec.outputs.flatMap(({ image }) => (image === undefined ? [] : [image]));
+  const outputs = outputsOf(run, facts);
   const source = sourceOf(facts);
   return {
-    ...(digest === undefined
-      ? {}
-      : {
-          outputs: images.map(({ tags }) => ({
-            image: {
-              tags: [...tags],
-              digest,
-              ...(size === undefined ? {} : { size }),
-              platforms: platforms.map((platform) => ({ ...platform })),
-            },
-          })),
-        }),
+    ...(outputs.length === 0 ? {} : { outputs }),
     ...(source === undefined ? {} : { source }),
     ...(facts.baseImages.length === 0
       ? {}
-      : { baseImages: facts.baseImages.slice(0, 32).map((image) => ({ ...image })) }),
+      : { baseImages: facts.baseImages.slice(0, maxBaseImages).map((image) => ({ ...image })) }),
   };
+}
+
+function outputsOf(run: BuildRun, { images }: SolveFacts): OutputStatus[] {
+  return run.spec.outputs.flatMap(({ image: { tags } }, index) => {
+    const made = images[index] ?? (images.length === 1 ? images[0] : undefined);
+    if (made === undefined) return [];
+    const { digest, size, platforms } = made;
+    const image = {
+      tags: [...tags],
+      digest,
+      size,
+      platforms: platforms.map((entry) => ({ ...entry })),
+    };
+    return [{ image }];
+  });
 }
 
 function sourceOf({ git, http }: SolveFacts): Source | undefined {

@@ -278,7 +278,7 @@ function found(
 }
 
 function successMessage(run: BuildRun, outcome: JobOutcome | undefined): string {
-  const digest = outcome?.kind === "succeeded" ? outcome.facts.digest : undefined;
+  const digest = outcome?.kind === "succeeded" ? outcome.facts.images[0]?.digest : undefined;
   const image = run.spec.outputs.find((output) => output.image !== undefined)?.image;
   const tag = image?.tags[0];
   if (digest === undefined || tag === undefined) return "The build succeeded.";

@@ -20,7 +20,7 @@ import {
   serviceAccounts,
 } from "../../../src/kube/types.ts";
 import { rootLogger } from "../../../src/log.ts";
-import { type ControlPlane, controlPlane } from "../../cluster/controlPlane.ts";
+import { type ControlPlane, controlPlane } from "../../cluster/index.ts";
 
 export const buildRunType = resourceType<BuildRun>(buildRunKind);
 export const never = new AbortController().signal;

@@ -15,9 +15,7 @@ export const digest = `sha256:${"a".repeat(64)}`;
 export const succeeded: JobOutcome = {
   kind: "succeeded",
   facts: {
-    digest,
-    size: 42,
-    platforms: [{ platform: "linux/amd64", digest, size: 42 }],
+    images: [{ digest, size: 42, platforms: [{ platform: "linux/amd64", digest, size: 42 }] }],
     baseImages: [],
   },
   finishedAt: new Date().toISOString(),

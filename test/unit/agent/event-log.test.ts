@@ -70,7 +70,7 @@ describe("EventLog", () => {
     const events = new EventLog();
     events.finish(cancelled);
     events.append(vertex("a"));
-    events.finish({ kind: "succeeded", facts: { platforms: [], baseImages: [] }, finishedAt: "" });
+    events.finish({ kind: "succeeded", facts: { images: [], baseImages: [] }, finishedAt: "" });
     assert.deepEqual(
       (await all(events.read(0, never))).map(({ kind }) => kind),
       ["finished"],

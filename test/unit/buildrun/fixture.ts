@@ -112,7 +112,10 @@ export function finished(outcome: JobOutcome): JobView {
 }
 
 export function succeeded(digest = `sha256:${"a".repeat(64)}`): JobOutcome {
-  const facts = { digest, platforms: [{ platform: "linux/amd64", digest }], baseImages: [] };
+  const facts = {
+    images: [{ digest, platforms: [{ platform: "linux/amd64", digest }] }],
+    baseImages: [],
+  };
   return { kind: "succeeded", facts, finishedAt: at(9).toISOString() };
 }
 
