@@ -101,6 +101,10 @@ export interface KubeClient extends ListWatcher {
     o: ApplyOptions,
     signal: AbortSignal,
   ): Promise<T>;
+  /**
+   * Server-side apply of `status` alone. With a `uid` and no `resourceVersion` the object is read
+   * first, since the API server itself does not heed a uid here; with the version it is one request.
+   */
   applyStatus<T extends KubeObject>(
     type: ResourceType<T>,
     object: Applied<T>,

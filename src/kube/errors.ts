@@ -57,7 +57,10 @@ export interface StatusBody {
   readonly code?: number;
   readonly reason?: string;
   readonly message?: string;
-  readonly details?: { readonly retryAfterSeconds?: number };
+  readonly details?: {
+    readonly retryAfterSeconds?: number;
+    readonly causes?: readonly { readonly field?: string }[];
+  };
 }
 
 /**
@@ -75,7 +78,8 @@ export function apiErrorOf(
   const reason = told.reason ?? "";
   const seconds = retryAfter === undefined ? told.details?.retryAfterSeconds : Number(retryAfter);
   return new ApiError({
-    kind: kindOf(code, reason),
+    // Applying with the uid of an object whose name another one has is refused as a change of the uid.
+    kind: isAboutUid(told) ? "Conflict" : kindOf(code, reason),
     status: code,
     reason,
     message: `${what}: ${told.message ?? `the API server answered with status ${code}`}`,
@@ -100,6 +104,11 @@ export function unavailable(what: string, cause: unknown): ApiError {
 
 function isStatus(body: unknown): body is StatusBody {
   return typeof body === "object" && body !== null && "kind" in body && body.kind === "Status";
+}
+
+function isAboutUid(told: StatusBody): boolean {
+  const causes = told.details?.causes ?? [];
+  return told.code === 422 && causes.some((cause) => cause.field === "metadata.uid");
 }
 
 function kindOf(status: number, reason: string): ApiErrorKind {

@@ -12,7 +12,7 @@ import type {
   Propagation,
   WatchQuery,
 } from "./client.ts";
-import { apiErrorOf, isApiError, unavailable } from "./errors.ts";
+import { ApiError, apiErrorOf, isApiError, unavailable } from "./errors.ts";
 import type { AccessSource } from "./http/credentials.ts";
 import { ask, parse, readAll } from "./http/exchange.ts";
 import type { Question } from "./http/exchange.ts";
@@ -90,6 +90,15 @@ interface ObjectRequest {
   readonly body?: unknown;
   readonly contentType?: string;
   readonly subresource?: string;
+}
+
+/** Writes of a status that others may overtake before the conflict is the caller's. */
+const statusTries = 5;
+
+function namesake(type: ResourceType, object: KubeObject): ApiError {
+  const place = keyOf(object.metadata);
+  const message = `${type.kind} ${place} was deleted, and another one has its name`;
+  return new ApiError({ kind: "Conflict", status: 409, reason: "Conflict", message });
 }
 
 class RestClient implements OwnedClient {
@@ -224,14 +233,30 @@ class RestClient implements OwnedClient {
     return this.#apply(type, object, { ...o, validation: "Strict" }, signal);
   }
 
-  applyStatus<T extends KubeObject>(
+  async applyStatus<T extends KubeObject>(
     type: ResourceType<T>,
     object: Applied<T>,
     o: ApplyOptions,
     signal: AbortSignal,
   ): Promise<T> {
     // Warn: Helm does not upgrade CRDs; a status field that the installed one lacks must not stop the status.
-    return this.#apply(type, object, { ...o, subresource: "status", validation: "Warn" }, signal);
+    const status = { ...o, subresource: "status", validation: "Warn" };
+    const { uid, resourceVersion } = object.metadata;
+    if (uid === undefined || resourceVersion !== undefined) {
+      return this.#apply(type, object, status, signal);
+    }
+    // The API server heeds a uid when it writes an object, but not when it writes a status: it takes
+    // a version there, so the uid is checked at a version and the status is written at that one.
+    for (let tries = 1; ; tries += 1) {
+      const now = await this.#object<T>(type, object.metadata, { method: "GET" }, signal);
+      if (now.metadata.uid !== uid) throw namesake(type, now);
+      const metadata = { ...object.metadata, resourceVersion: now.metadata.resourceVersion };
+      try {
+        return await this.#apply(type, { ...object, metadata }, status, signal);
+      } catch (error) {
+        if (!isApiError(error, "Conflict") || tries >= statusTries) throw error;
+      }
+    }
   }
 
   async delete(
