@@ -29,4 +29,6 @@ export type {
   WarningEvent,
 } from "./events.ts";
 export type { Attachable } from "./session/attachable.ts";
+export { authProvider, type AuthOptions } from "./session/auth.ts";
+export { maxSecretBytes, secretsProvider, type SecretLookup } from "./session/secrets.ts";
 export type { DockerConfig } from "../registry/docker-config.ts";

@@ -154,6 +154,18 @@ export function loginFor(
   return best?.login;
 }
 
+/**
+ * The login for a registry when the repository is not known: the one for the whole host, else the one for a
+ * part of it when there is just one.
+ */
+export function loginForHost(config: DockerConfig, host: string): RegistryLogin | undefined {
+  const whole = loginFor(config, host);
+  if (whole !== undefined) return whole;
+  const prefix = `${loginKey(host)}/`;
+  const [only, second] = [...config].filter(([key]) => key.startsWith(prefix));
+  return second === undefined ? only?.[1] : undefined;
+}
+
 function better(key: string, than: string, host: string): boolean {
   const depth = key.split("/").length - than.split("/").length;
   if (depth !== 0) return depth > 0;
