@@ -51,7 +51,7 @@ export async function runJob(
     const attachables: readonly Attachable[] = attachablesOf(materials);
     const result = await client.solve(job.request, {
       attachables,
-      onEvent: context.onEvent,
+      onEvent: (event) => context.onEvent(event),
       signal,
     });
     const facts = await factsOf(client, job.request, result);

@@ -145,7 +145,7 @@ describe("Sealed", () => {
   it("prints as nothing but a seal", () => {
     const sealed = new Sealed({ password: "hunter2" });
     const printed = [
-      `${sealed}`,
+      String(sealed),
       JSON.stringify({ sealed }),
       inspect(sealed),
       inspect({ a: [sealed] }, { depth: 9, showHidden: true }),

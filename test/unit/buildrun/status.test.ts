@@ -244,6 +244,34 @@ describe("the size of a status", () => {
     );
   });
 
+  it("stays under 32 KB with the widest characters everywhere", () => {
+    const wide = "\u4e16".repeat(4000);
+    const attempts = Array.from({ length: 15 }, (_, index) => ({
+      number: index + 1,
+      ref: `${uid}-${index + 1}`,
+      builder: { kind: "Builder", name: "b" },
+      instance: "i",
+      startedAt: at(1).toISOString(),
+      ...(index < 14 && {
+        finishedAt: at(2).toISOString(),
+        outcome: "Failed",
+        message: wide.slice(0, 500),
+      }),
+    }));
+    const failure = aFailure({
+      message: wide,
+      step: wide,
+      logTail: Array.from({ length: 30 }, () => wide),
+    });
+    const change: Change = { kind: "ended", result: "Failed", failure };
+    const status = nextStatus(aRunningRun({ status: { attempts } }), change, at(9));
+    assert.ok(status !== undefined);
+    const bytes = Buffer.byteLength(JSON.stringify(status));
+    assert.ok(bytes <= maxStatusBytes, `${bytes} bytes`);
+    assert.equal(status.attempts?.length, 15);
+    assert.ok((status.failure?.logTail?.length ?? 0) > 0);
+  });
+
   it("gives up details before it gives up the digest and the reason", () => {
     const digest = `sha256:${"b".repeat(64)}`;
     const wide = "x".repeat(500);
