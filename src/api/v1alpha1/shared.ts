@@ -76,7 +76,7 @@ export const statusLimits = {
   logLines: 64,
   logLine: 1024,
   instances: 256,
-  attempts: 16,
+  attempts: 32,
   baseImages: 64,
   platforms: 64,
 } as const;
