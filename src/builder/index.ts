@@ -9,5 +9,11 @@ export {
   cacheList,
   clusterBuilders,
 } from "./caches.ts";
-export { type Builders, type BuildersOptions, createBuilders } from "./slice.ts";
+export {
+  type BuilderFeed,
+  builderFeeds,
+  type Builders,
+  type BuildersOptions,
+  createBuilders,
+} from "./slice.ts";
 export { rules } from "./rbac.ts";

@@ -8,9 +8,25 @@ import type { EventSink } from "../kube/events.ts";
 import { Controller } from "../runtime/controller.ts";
 import type { ControllerMetrics } from "../runtime/metrics.ts";
 import { systemClock } from "../runtime/clock.ts";
-import type { CacheEvent } from "../kube/cache.ts";
+import type { Priority } from "../runtime/queue.ts";
+import type { ResourceCache } from "../kube/cache.ts";
 import type { KubeObject } from "../kube/object.ts";
-import { cacheList, ownerKeys, refOf, type BuilderCaches } from "./caches.ts";
+import {
+  deployments,
+  networkPolicies,
+  pods,
+  services,
+  statefulSets,
+  type ResourceType,
+} from "../kube/types.ts";
+import {
+  builders,
+  cacheList,
+  clusterBuilders,
+  ownerKeys,
+  refOf,
+  type BuilderCaches,
+} from "./caches.ts";
 import type { Written } from "./decide.ts";
 import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
 import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
@@ -40,6 +56,8 @@ export interface Builders {
   readonly fleet: Fleet;
   /** Resolves when all of its caches hold their first list. */
   readonly synced: Promise<void>;
+  /** A cache saw the Builder under this key, or something of its, come, change or go. */
+  changed(key: string, priority: Priority): void;
   /** Begins to reconcile; only as the leader, after `synced`. */
   start(): void;
   /** Ends reconciles and probes; never rejects. */
@@ -80,10 +98,6 @@ export function createBuilders(o: BuildersOptions): Builders {
     reconcile: (key, signal, context) =>
       reconcileBuilder(key, { ...deps, log: context.log.child({ builder: key }) }, signal),
   });
-  const unlisten = listen(caches, (key, initial) => {
-    controller.add(key, { priority: initial ? "low" : "normal" });
-    bell.ring(builderRefOf(key));
-  });
   const forget = [caches.deployments, caches.statefulSets, caches.networkPolicies].map((cache) =>
     (cache as unknown as BuilderCaches["deployments"]).onChange(({ type, object }) => {
       if (type === "Deleted" && object.metadata.uid !== undefined)
@@ -93,29 +107,42 @@ export function createBuilders(o: BuildersOptions): Builders {
   return {
     fleet: new CachedFleet({ ...common, bell }),
     synced: Promise.all(cacheList(caches).map((cache) => cache.synced)).then(() => undefined),
+    changed: (key, priority) => {
+      controller.add(key, { priority });
+      bell.ring(builderRefOf(key));
+    },
     start: () => controller.start(),
     stop: async (deadlineMs) => {
-      for (const end of [...unlisten, ...forget]) end();
+      for (const end of forget) end();
       await controller.stop(deadlineMs);
       prober.stop();
     },
   };
 }
 
-/** Every change of a Builder or of what belongs to it rings its key. */
-function listen(
-  caches: BuilderCaches,
-  ring: (key: string, initial: boolean) => void,
-): (() => void)[] {
-  const tell = ({ initial }: CacheEvent<KubeObject>, keys: readonly string[]): void => {
-    for (const key of keys) ring(key, initial === true);
-  };
-  const { builders, clusterBuilders, ...owned } = caches;
+/** One cache of the slice and the key that a change of its objects rings. */
+export interface BuilderFeed {
+  readonly cache: ResourceCache<KubeObject>;
+  readonly type: ResourceType<KubeObject>;
+  readonly keyFor: (object: KubeObject) => string | undefined;
+}
+
+/** What has to be fed to `changed`: the Builders, and everything that belongs to one. */
+export function builderFeeds(caches: BuilderCaches): readonly BuilderFeed[] {
+  const own = (object: KubeObject): string => builderKey(refOf(object));
+  const owner = (object: KubeObject): string | undefined => ownerKeys(object)[0];
+  const feed = (cache: unknown, type: unknown, keyFor: BuilderFeed["keyFor"]): BuilderFeed => ({
+    cache: cache as ResourceCache<KubeObject>,
+    type: type as ResourceType<KubeObject>,
+    keyFor,
+  });
   return [
-    builders.onChange((event) => tell(event, [builderKey(refOf(event.object))])),
-    clusterBuilders.onChange((event) => tell(event, [builderKey(refOf(event.object))])),
-    ...(Object.values(owned) as BuilderCaches["pods"][]).map((cache) =>
-      cache.onChange((event) => tell(event, ownerKeys(event.object))),
-    ),
+    feed(caches.builders, builders, own),
+    feed(caches.clusterBuilders, clusterBuilders, own),
+    feed(caches.deployments, deployments, owner),
+    feed(caches.statefulSets, statefulSets, owner),
+    feed(caches.services, services, owner),
+    feed(caches.networkPolicies, networkPolicies, owner),
+    feed(caches.pods, pods, owner),
   ];
 }

@@ -11,6 +11,7 @@ import type { ResourceType } from "../kube/types.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { Controller } from "../runtime/controller.ts";
 import type { ControllerMetrics } from "../runtime/metrics.ts";
+import type { Priority } from "../runtime/queue.ts";
 import { defaultLimits, type RunLimits } from "./attempts.ts";
 import { QueueBook } from "./queue.ts";
 import { reconcile, type ReconcileDeps } from "./reconcile.ts";
@@ -44,9 +45,11 @@ export interface BuildRuns {
   stop(deadlineMs: number): Promise<void>;
   /** Attempts that this process follows. */
   readonly following: number;
+  /** The cache saw the run under this key come, change or go. */
+  changed(key: string, priority: Priority): void;
 }
 
-/** Puts the slice together and connects its doorbells. Nothing runs before `start`. */
+/** Puts the slice together; whoever feeds the cache calls `changed`. Nothing runs before `start`. */
 export function buildRuns(o: BuildRunsOptions): BuildRuns {
   const clock = o.clock ?? systemClock;
   const ring = (key: string): void => controller.add(key);
@@ -79,6 +82,12 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
     get following() {
       return solves.size;
     },
+    changed: (key, priority) => {
+      const run = o.cache.get(key);
+      if (run === undefined) book.forget(key);
+      else if (o.cache.isFresh(key)) book.observe(run);
+      controller.add(key, { priority });
+    },
   };
 }
 
@@ -88,11 +97,6 @@ interface Bells {
 }
 
 function doorbells(o: BuildRunsOptions, { controller, book }: Bells): () => void {
-  const offCache = o.cache.onChange(({ type, key, object, initial }) => {
-    if (type === "Deleted") book.forget(key);
-    else if (o.cache.isFresh(key)) book.observe(object);
-    controller.add(key, { priority: initial === true ? "low" : "normal" });
-  });
   const offFleet = o.fleet.onChange((ref) => {
     for (const key of concerned(o.cache, ref, book)) controller.add(key);
   });
@@ -100,10 +104,7 @@ function doorbells(o: BuildRunsOptions, { controller, book }: Bells): () => void
     (ref, instance) => ({ running: book.running(ref, instance) }),
     (ref) => book.queued(ref),
   );
-  return () => {
-    offCache();
-    offFleet();
-  };
+  return offFleet;
 }
 
 /** Runs that a change of a Builder may set going: the next in its queue, and those that found no Builder yet. */

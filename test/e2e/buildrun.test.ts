@@ -24,10 +24,12 @@ describe("a BuildRun in a cluster", () => {
         outputs: [{ image: { tags: [tag] } }],
       }),
     );
-    await cluster.kubectl([
-      ...["wait", "--for=condition=Succeeded", "buildrun/hello"],
-      ...["-n", ns, "--timeout=240s"],
-    ]).catch(() => "");
+    await cluster
+      .kubectl([
+        ...["wait", "--for=condition=Succeeded", "buildrun/hello"],
+        ...["-n", ns, "--timeout=240s"],
+      ])
+      .catch(() => "");
     const status = await cluster.finished(ns, "hello");
     assert.equal(reasonOf(status), "Succeeded", JSON.stringify(status.failure));
     const digest = status.outputs?.[0]?.image.digest;
@@ -89,7 +91,10 @@ describe("a BuildRun in a cluster", () => {
     [
       "a Secret that does not exist",
       `${base}RUN --mount=type=secret,id=s true\n`,
-      { serviceAccountName: "reader", secrets: [{ id: "s", secretKeyRef: { name: "no", key: "k" } }] },
+      {
+        serviceAccountName: "reader",
+        secrets: [{ id: "s", secretKeyRef: { name: "no", key: "k" } }],
+      },
       { class: "User", reason: "SecretNotFound" },
     ],
     [
@@ -126,7 +131,9 @@ describe("a BuildRun in a cluster", () => {
       metadata: { name: "wrong-password" },
       type: "kubernetes.io/dockerconfigjson",
       stringData: {
-        ".dockerconfigjson": JSON.stringify({ auths: { [host]: { username: "kiln", password: "no" } } }),
+        ".dockerconfigjson": JSON.stringify({
+          auths: { [host]: { username: "kiln", password: "no" } },
+        }),
       },
     });
     await cluster.apply(
@@ -187,7 +194,10 @@ describe("a BuildRun in a cluster", () => {
       const into = await cluster.namespace(`example-${example}`);
       try {
         if (example !== "hello") await cluster.apply(into, aBuilder());
-        const text = await readFile(new URL(`../../examples/${example}.yaml`, import.meta.url), "utf8");
+        const text = await readFile(
+          new URL(`../../examples/${example}.yaml`, import.meta.url),
+          "utf8",
+        );
         const runs = await cluster.applyText(into, text);
         assert.ok(runs.length > 0);
         for (const run of runs) {

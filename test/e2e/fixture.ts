@@ -16,7 +16,12 @@ export type Manifest = Record<string, unknown>;
 export interface RunStatus {
   readonly phase?: string;
   readonly completionTime?: string;
-  readonly conditions?: readonly { type: string; status: string; reason: string; message: string }[];
+  readonly conditions?: readonly {
+    type: string;
+    status: string;
+    reason: string;
+    message: string;
+  }[];
   readonly attempts?: readonly { number: number; ref: string; outcome?: string; reason?: string }[];
   readonly progress?: { total: number; completed: number };
   readonly outputs?: readonly { image: { tags: string[]; digest: string } }[];

@@ -42,7 +42,10 @@ describe("a running build", () => {
     const status = await cluster.finished(ns, "killed");
     assert.equal(reasonOf(status), "Succeeded", JSON.stringify(status.failure));
     assert.ok((status.attempts?.length ?? 0) >= 2);
-    assert.equal(new Set(status.attempts?.map((attempt) => attempt.ref)).size, status.attempts?.length);
+    assert.equal(
+      new Set(status.attempts?.map((attempt) => attempt.ref)).size,
+      status.attempts?.length,
+    );
   });
 
   it("survives the controller being killed", async () => {
@@ -62,7 +65,9 @@ describe("a running build", () => {
     const before = await builderPods();
     await cluster.apply(
       ns,
-      aBuilder({ kubernetes: { security: "Privileged", annotations: { "example.test/edit": "1" } } }),
+      aBuilder({
+        kubernetes: { security: "Privileged", annotations: { "example.test/edit": "1" } },
+      }),
     );
     const status = await cluster.finished(ns, "edited");
     assert.equal(reasonOf(status), "Succeeded", JSON.stringify(status.failure));
