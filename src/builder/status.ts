@@ -47,7 +47,7 @@ export function builderStatus(input: StatusInput): BuilderStatus {
     observedGeneration: input.generation,
     conditions: conditions(input, ready.length, total),
     driver: spec === undefined ? undefined : spec.remote === undefined ? "Kubernetes" : "Remote",
-    version,
+    version: version?.slice(0, 128),
     platforms: platforms.slice(0, statusLimits.platforms),
     readyInstances: ready.length,
     totalInstances: total,

@@ -17,6 +17,7 @@ import {
 import { podInstance, remoteInstanceFacts, type InstanceFacts } from "./facts.ts";
 import { builderKey, type BuilderRef } from "./instance.ts";
 import { workloadProblem, type Warning } from "./kubernetes/reasons.ts";
+import { stateVolume } from "./kubernetes/pod.ts";
 import type { Workload } from "./kubernetes/workload.ts";
 import { workloadNamespace } from "./names.ts";
 import type { Prober } from "./probe.ts";
@@ -159,7 +160,7 @@ async function warningsOf(
     questions.push(`involvedObject.uid=${pod.metadata.uid ?? ""}`);
     if (spec.kubernetes?.storage !== undefined) {
       questions.push(
-        `involvedObject.kind=PersistentVolumeClaim,involvedObject.name=state-${pod.metadata.name}`,
+        `involvedObject.kind=PersistentVolumeClaim,involvedObject.name=${stateVolume}-${pod.metadata.name}`,
       );
     }
   }

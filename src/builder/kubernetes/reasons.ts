@@ -3,6 +3,7 @@
 
 import type { Pod } from "../../kube/types.ts";
 import { oneLine, type Problem } from "../problem.ts";
+import { stateVolume } from "./pod.ts";
 import type { Workload } from "./workload.ts";
 
 type PodStatus = NonNullable<Pod["status"]>;
@@ -46,12 +47,9 @@ export function podProblem(pod: Pod, warnings: readonly Warning[] = []): Problem
   const fromContainer = container === undefined ? undefined : containerProblem(name, container);
   if (fromContainer !== undefined) return fromContainer;
   if (container?.state?.running !== undefined) return undefined;
-  return (
-    warningProblem(warnings.filter((warning) => warning.about.endsWith(`/${name}`))) ?? {
-      reason: "Starting",
-      message: `Pod ${name} is starting.`,
-    }
-  );
+  const itsOwn = new Set([`Pod/${name}`, `PersistentVolumeClaim/${stateVolume}-${name}`]);
+  const starting: Problem = { reason: "Starting", message: `Pod ${name} is starting.` };
+  return warningProblem(warnings.filter(({ about }) => itsOwn.has(about))) ?? starting;
 }
 
 /** Why the workload has no pods: what its controller was told by the API server. */

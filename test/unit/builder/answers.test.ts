@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { isBelowFloor, oldest, probeProblem } from "../../../src/builder/answers.ts";
+import type { Problem } from "../../../src/builder/problem.ts";
+import { BuildkitError } from "../../../src/buildkit/errors.ts";
+import { KilnError } from "../../../src/errors/index.ts";
+
+describe("the version floor", () => {
+  const cases: [string, boolean][] = [
+    ["v0.32.2", false],
+    ["0.32.2", false],
+    ["v0.34.2", false],
+    ["v1.0.0", false],
+    ["v0.32.1", true],
+    ["v0.31.9", true],
+    ["v0.9.3", true],
+    ["v0.32.2-rc1", true],
+    ["v0.33.0-rc1", false],
+    ["0.0.0+unknown", true],
+    ["master", false],
+    ["", false],
+  ];
+  for (const [version, below] of cases) {
+    it(`${version || "no version"} is ${below ? "too old" : "good"}`, () =>
+      assert.equal(isBelowFloor(version), below));
+  }
+
+  it("the oldest of several is found by number, not by text", () => {
+    assert.equal(oldest(["v0.34.2", "v0.9.0", "v0.33.0"]), "v0.9.0");
+    assert.equal(oldest([]), undefined);
+  });
+});
+
+function said(details: string, grpcCode = 14): BuildkitError {
+  const cause = Object.assign(new Error(details), { details });
+  return new BuildkitError({
+    class: "Builder",
+    reason: "BuilderUnreachable",
+    message: "x",
+    retryable: true,
+    grpcCode,
+    cause,
+  });
+}
+
+describe("what the silence of a daemon means", () => {
+  const cases: [string, unknown, Problem["reason"]][] = [
+    [
+      "nothing listens",
+      said("No connection established. Last error: connect ECONNREFUSED 127.0.0.1:1"),
+      "ConnectionRefused",
+    ],
+    [
+      "the socket is not there",
+      said("No connection established. Last error: connect ENOENT /x.sock"),
+      "ConnectionRefused",
+    ],
+    [
+      "the name is unknown",
+      said("Name resolution failed for target dns:nowhere.invalid:1"),
+      "NameNotResolved",
+    ],
+    [
+      "the authority is another",
+      said("No connection established. Last error: unable to verify the first certificate"),
+      "TLSFailed",
+    ],
+    ["the name is another", said("Hostname/IP does not match certificate's altnames"), "TLSFailed"],
+    [
+      "no certificate was shown",
+      said("write EPROTO: tlsv13 alert certificate required"),
+      "TLSFailed",
+    ],
+    ["the connection breaks", said("read ECONNRESET"), "ConnectionLost"],
+    ["packets go nowhere", said("connect ETIMEDOUT 10.0.0.1:1234"), "NotAnswering"],
+    ["it is another service", said("unknown service moby.buildkit.v1.Control", 12), "NotBuildKit"],
+    [
+      "its TLS material is no PEM",
+      new KilnError({ class: "Builder", reason: "TlsInvalid", message: "no PEM" }),
+      "TLSFailed",
+    ],
+    [
+      "its Secret is missing",
+      new KilnError({ class: "Builder", reason: "SecretNotFound", message: "none" }),
+      "SecretNotFound",
+    ],
+    ["something unheard of", new Error("boom"), "NotAnswering"],
+  ];
+  for (const [name, error, reason] of cases) {
+    it(name, () => {
+      const problem = probeProblem(error, "tcp://there:1");
+      assert.equal(problem.reason, reason);
+      assert.match(problem.message, /[.!]$|none|no PEM/);
+    });
+  }
+});

@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
+import { findCondition } from "../../../src/api/condition.ts";
+import { podInstance, remoteInstanceFacts } from "../../../src/builder/facts.ts";
+import { builderStatus, type StatusInput } from "../../../src/builder/status.ts";
+import { aContainer, anAnswer, aPod, aSpec } from "./samples.ts";
+
+const good = podInstance(aPod(), anAnswer);
+const badImage = podInstance(
+  aPod(
+    {
+      podIP: "",
+      containerStatuses: [
+        aContainer({ state: { waiting: { reason: "ErrImagePull", message: "gone" } } }),
+      ],
+    },
+    { name: "builder-main-1" },
+  ),
+  undefined,
+);
+
+function input(over: Partial<StatusInput> = {}): StatusInput {
+  return {
+    generation: 3,
+    previous: undefined,
+    spec: aSpec({ kubernetes: { replicas: 2 } }),
+    instances: [],
+    problem: undefined,
+    isRolledOut: true,
+    templateHash: "abc",
+    running: () => 0,
+    queued: 0,
+    now: new Date("2026-01-01T00:00:00Z"),
+    ...over,
+  };
+}
+
+interface Case {
+  readonly name: string;
+  readonly over: Partial<StatusInput>;
+  readonly ready: string;
+  readonly stalled?: string;
+  readonly reconciling?: string;
+}
+
+const cases: readonly Case[] = [
+  {
+    name: "nothing is there yet",
+    over: { isRolledOut: false },
+    ready: "False Starting",
+    reconciling: "RollingOut",
+  },
+  {
+    name: "all answer",
+    over: { instances: [good, { ...good, id: "b" }] },
+    ready: "True InstancesReady",
+  },
+  {
+    name: "one of two answers, the other starts",
+    over: { instances: [good] },
+    ready: "True InstancesReady",
+    reconciling: "Starting",
+  },
+  {
+    name: "one answers, the other has no image",
+    over: { instances: [good, badImage] },
+    ready: "True InstancesReady",
+    stalled: "ImagePullFailed",
+  },
+  {
+    name: "no image at all",
+    over: { instances: [badImage] },
+    ready: "False ImagePullFailed",
+    stalled: "ImagePullFailed",
+  },
+  {
+    name: "an edit rolls out",
+    over: { instances: [good, { ...good, id: "b" }], isRolledOut: false },
+    ready: "True InstancesReady",
+    reconciling: "RollingOut",
+  },
+  {
+    name: "quota forbids the pods",
+    over: { problem: { reason: "QuotaExceeded", message: "no" } },
+    ready: "False QuotaExceeded",
+    stalled: "QuotaExceeded",
+  },
+  {
+    name: "no node fits: a node may come",
+    over: { instances: [{ ...badImage, problem: { reason: "Unschedulable", message: "no" } }] },
+    ready: "False Unschedulable",
+    reconciling: "Unschedulable",
+  },
+  {
+    name: "an old pod is leaving while the new one answers",
+    over: {
+      spec: aSpec({ kubernetes: {} }),
+      instances: [
+        good,
+        podInstance(aPod({}, { name: "old", deletionTimestamp: "2026-01-01T00:00:00Z" }), anAnswer),
+      ],
+    },
+    ready: "True InstancesReady",
+  },
+];
+
+describe("the conditions of a Builder", () => {
+  for (const { name, over, ready, stalled, reconciling } of cases) {
+    it(name, () => {
+      const status = builderStatus(input(over));
+      const is = findCondition(status.conditions, "Ready");
+      assert.equal(`${is?.status} ${is?.reason}`, ready);
+      assert.equal(findCondition(status.conditions, "Stalled")?.reason, stalled);
+      assert.equal(findCondition(status.conditions, "Reconciling")?.reason, reconciling);
+      assert.equal(is?.observedGeneration, 3);
+      assert.deepEqual(BuilderStatus.parse(status), status, "the schema takes it as it is");
+    });
+  }
+
+  it("keeps the time of the last change, and drops Stalled once it is over", () => {
+    const before = builderStatus(input({ instances: [badImage] }));
+    const later = { previous: before, now: new Date("2026-01-01T01:00:00Z") };
+    const same = builderStatus(input({ ...later, instances: [badImage] }));
+    assert.deepEqual(same, before);
+    const after = builderStatus(input({ ...later, instances: [good, { ...good, id: "b" }] }));
+    assert.equal(
+      findCondition(after.conditions, "Ready")?.lastTransitionTime,
+      "2026-01-01T01:00:00Z",
+    );
+    assert.equal(findCondition(after.conditions, "Stalled"), undefined);
+  });
+});
+
+describe("the numbers and facts of a Builder", () => {
+  it("sums runs, joins platforms and shows each instance as buildx inspect does", () => {
+    const status = builderStatus(input({ instances: [good], running: () => 2, queued: 5 }));
+    assert.equal(status.runningRuns, 2);
+    assert.equal(status.queuedRuns, 5);
+    assert.equal(status.readyInstances, 1);
+    assert.equal(status.totalInstances, 2);
+    assert.equal(status.version, "v0.34.2");
+    assert.deepEqual(status.platforms, ["linux/amd64", "linux/386"]);
+    assert.deepEqual(status.instances?.[0]?.gcPolicy, [
+      { filters: ["type==source.local"], keepDuration: "48h", maxUsedSpace: 512_000_000 },
+      { all: true, reservedSpace: 1_000 },
+    ]);
+  });
+
+  it("keeps what a daemon said last when it falls silent, without counting it", () => {
+    const spec = aSpec({ remote: { endpoint: "tcp://there:1234" } });
+    assert.ok(spec.remote !== undefined && anAnswer.facts !== undefined);
+    const problem = { reason: "ConnectionRefused", message: "refused" } as const;
+    const facts = remoteInstanceFacts(spec.remote, {
+      kind: "failed",
+      problem,
+      facts: anAnswer.facts,
+    });
+    const status = builderStatus(input({ spec, instances: [facts], templateHash: undefined }));
+    assert.equal(status.driver, "Remote");
+    assert.equal(status.instances?.[0]?.version, "v0.34.2");
+    assert.equal(status.version, undefined);
+    assert.deepEqual(status.platforms, []);
+  });
+
+  it("fits the schema whatever a daemon says about itself", () => {
+    assert.ok(anAnswer.facts !== undefined);
+    const long = "x".repeat(9_999);
+    const labels = Object.fromEntries(Array.from({ length: 99 }, (_, n) => [`label-${n}`, long]));
+    const daemon = {
+      ...anAnswer.facts,
+      version: long,
+      labels,
+      gcPolicy: Array.from({ length: 40 }, () => ({ all: false, filters: [long] })),
+    };
+    const problem = { reason: "CrashLooping", message: long } as const;
+    const status = builderStatus(input({ instances: [{ ...good, daemon, problem }] }));
+    const kept = BuilderStatus.safeParse({ ...status, version: undefined });
+    assert.equal(kept.success, true, JSON.stringify(kept.error?.issues[0]));
+    assert.ok((status.version ?? "").length <= 128);
+  });
+});
