@@ -27,5 +27,5 @@ export function aCache(o: Partial<CacheOptions<Thing>> = {}, seed = 1) {
   const told: CacheEvent<Thing>[] = [];
   cache.onChange((event) => told.push(event));
   const brief = () => told.map((e) => `${e.type} ${e.key} ${e.object.metadata.uid}`);
-  return { clock, server, cache, told, brief };
+  return { clock, server, client, cache, told, brief };
 }

@@ -3,6 +3,7 @@ import { Registry } from "prom-client";
 import { cacheMetrics } from "../../../src/kube/watch/metrics.ts";
 import { settle } from "../runtime/fake-clock.ts";
 import { aCache } from "./a-cache.ts";
+import { things } from "./scripted-server.ts";
 
 describe("ResourceCache", () => {
   it("lists first, says so, and then follows the watch", async () => {
@@ -71,6 +72,14 @@ describe("ResourceCache", () => {
     await cache.stop();
   });
 
+  it("does not ask again and again for a list that is always too old", async () => {
+    const { server, client } = aCache();
+    server.script = { event: () => undefined, request: () => "gone" };
+    const { signal } = new AbortController();
+    await assert.rejects(client.list(things, {}, signal), { kind: "Gone" });
+    assert.equal(server.lists, 4);
+  });
+
   it("tells an object apart from its namesake: deleted and created again in a gap", async () => {
     const { clock, server, cache, brief } = aCache();
     server.put("a");
@@ -132,6 +141,7 @@ describe("ResourceCache", () => {
     }
     await clock.advance(0);
     assert.equal(server.lists, 1);
+    assert.ok(server.watchedFrom.length <= 5, "a watch lives as long as the server lets it");
     assert.deepEqual(server.watchedFrom, server.deliveredTo);
     await cache.stop();
   });
@@ -188,11 +198,11 @@ describe("ResourceCache", () => {
     server.put("a");
     for (let n = 0; n < 5; n += 1) server.put("b");
     cache.start();
-    await clock.advance(0);
+    await clock.advance(20_000);
     server.objects.delete("b");
     server.restore(2);
     server.put("c");
-    await clock.advance(60_000);
+    await clock.advance(1_000);
     assert.deepEqual(
       cache
         .list()

@@ -71,7 +71,7 @@ describe("Controller", () => {
     const { clock, controller, lines } = aController({
       reconcile: async () => {
         runs.push(clock.now());
-        if (runs.length <= 3) throw new Error("boom");
+        if (runs.length !== 4) throw new Error("boom");
         return done;
       },
     });
@@ -82,6 +82,9 @@ describe("Controller", () => {
       [0, 50, 150, 350],
     );
     const errors = lines.filter((line) => line.level === 50);
+    controller.add("a");
+    await clock.advance(60);
+    assert.deepEqual(runs.length, 6, "the wait is the first one again");
     assert.deepEqual(
       errors.map((line) => [line.msg, line["key"], line["retryInMs"]]),
       [

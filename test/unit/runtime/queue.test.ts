@@ -48,6 +48,8 @@ describe("KeyedQueue", () => {
       [await takeNow(), await takeNow(), await takeNow()],
       ["normal", "low-2", "low-1"],
     );
+    for (const key of ["normal", "low-2", "low-1"]) queue.finish(key);
+    assert.equal(queue.depth, 0, "low-2 is not left over with its other priority");
   });
 
   it("gives out a delayed key when its time has come, not before", async () => {
