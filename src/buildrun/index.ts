@@ -39,14 +39,14 @@ export interface BuildRunsOptions {
 
 /** The controller of BuildRuns. */
 export interface BuildRuns {
+  /** The cache saw the run under this key come, change or go. May be called before `start`. */
+  changed(key: string, priority?: Priority): void;
   /** Starts to reconcile. The cache should have synced, so that slots in use are known before new ones are given out. */
   start(): void;
   /** Ends reconciles within the deadline, then stops following solves. Solves themselves are the agent's to end. */
   stop(deadlineMs: number): Promise<void>;
   /** Attempts that this process follows. */
   readonly following: number;
-  /** The cache saw the run under this key come, change or go. */
-  changed(key: string, priority: Priority): void;
 }
 
 /** Puts the slice together; whoever feeds the cache calls `changed`. Nothing runs before `start`. */
@@ -82,7 +82,7 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
     get following() {
       return solves.size;
     },
-    changed: (key, priority) => {
+    changed: (key, priority = "normal") => {
       const run = o.cache.get(key);
       if (run === undefined) book.forget(key);
       else if (o.cache.isFresh(key)) book.observe(run);

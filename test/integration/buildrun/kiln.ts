@@ -119,6 +119,7 @@ export async function startKiln({ server, agent, fleet, limits }: KilnParts): Pr
     limits: { missingGraceMs: 0, recallSettleMs: 300, recallGraceMs: 3_000, ...limits },
   });
   cache.onChange(({ key, initial }) => runs.changed(key, initial === true ? "low" : "normal"));
+  cache.onChange(({ key, initial }) => runs.changed(key, initial === true ? "low" : "normal"));
   cache.start();
   await cache.synced;
   runs.start();
