@@ -32,3 +32,7 @@ export type { Attachable } from "./session/attachable.ts";
 export { authProvider, type AuthOptions } from "./session/auth.ts";
 export { maxSecretBytes, secretsProvider, type SecretLookup } from "./session/secrets.ts";
 export type { DockerConfig } from "../registry/docker-config.ts";
+export { filesync } from "./session/filesync/send.ts";
+export { diskTree, type DiskTreeOptions } from "./session/filesync/disk-tree.ts";
+export { inMemoryTree, type MemoryFile } from "./session/filesync/memory-tree.ts";
+export type { Tree } from "./session/filesync/tree.ts";

@@ -37,7 +37,9 @@ export function newSessionId(): string {
 }
 
 function sessionHeaders(id: string, options: SessionOptions): (readonly [string, string])[] {
-  const { value, encoded } = headerValue(options.sharedKey ?? "");
+  // Without a key, files of one session must not be taken for those of another: the daemon would compare just
+  // size and time.
+  const { value, encoded } = headerValue(options.sharedKey ?? id);
   const methods = [...methodTable(options.attachables).keys(), healthMethod];
   return [
     ["x-docker-expose-session-uuid", id],
