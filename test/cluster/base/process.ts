@@ -2,13 +2,18 @@
 // before anything waits for it; one that belongs to a test dies with the test (parent-death signal);
 // an isolated one takes its children and mounts with it (own pid and mount namespace).
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { childrenOf, identify, ProcessIdentity, signal, stillRuns } from "./identity.ts";
 
 const pollMs = 25;
 const politeMs = 5_000;
+/** What `endAll` ends has nothing to save: its folder is removed next. */
+const stateless = 500;
+/** Variable in the environment of everything that is started, by which a lost process is found. */
+const ownerVariable = "KILN_OWNER_FOLDER";
 
 /** What to start and who owns it. */
 export interface StartOptions {
@@ -19,8 +24,11 @@ export interface StartOptions {
   readonly folder: string;
   /** Variables added to this process's own. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Own pid and mount namespace: ending it ends every child and undoes every mount. */
-  readonly isolate?: boolean;
+  /**
+   * Own pid and mount namespace: ending it ends every child and undoes every mount. "network": an
+   * own network namespace as well, whose links and rules go with it.
+   */
+  readonly isolate?: boolean | "network";
   /** True: lives on when this tool ends (`up`). False: dies with this process, even by SIGKILL. */
   readonly survives?: boolean;
 }
@@ -45,8 +53,9 @@ function wrap(options: StartOptions): [string, string[]] {
   const [program, ...args] = options.command;
   let line = [program, ...args];
   // --kill-child: when unshare dies, its child, the first process of the namespace, is killed.
-  if (options.isolate === true) {
+  if (options.isolate !== undefined && options.isolate !== false) {
     const namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    if (options.isolate === "network") namespaces.push("--net");
     line = ["unshare", ...namespaces, "--", ...line];
   }
   if (options.survives !== true) line = ["setpriv", "--pdeathsig", "KILL", "--", ...line];
@@ -68,7 +77,7 @@ export async function start(options: StartOptions): Promise<RunningProcess> {
     cwd: options.folder,
     detached: true,
     stdio: ["ignore", log, log],
-    env: { ...process.env, ...options.env },
+    env: { ...process.env, ...options.env, [ownerVariable]: options.folder },
   });
   closeSync(log);
   await new Promise<void>((resolve, reject) => {
@@ -140,6 +149,32 @@ function tailName(pid: number): string {
   } catch {
     return "";
   }
+}
+
+/** Processes whose environment names `folder` as their owner: started, but perhaps not recorded. */
+function ownedBy(folder: string): ProcessIdentity[] {
+  const mark = `${ownerVariable}=${folder}\0`;
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.flatMap((pid) => {
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, "utf8").includes(mark)) return [];
+    } catch {
+      return [];
+    }
+    const identity = identify(Number(pid));
+    return identity === undefined || identity.pid === process.pid ? [] : [identity];
+  });
+}
+
+/** Ends every process of a state folder: the recorded ones, and strays by their environment. */
+export async function endAll(folder: string): Promise<void> {
+  const pids = path.join(folder, "pids");
+  for (const file of existsSync(pids) ? readdirSync(pids) : []) {
+    const identity = recorded(folder, path.basename(file, ".json"));
+    if (identity !== undefined) await end(identity, { politeMs: stateless });
+    rmSync(path.join(pids, file), { force: true });
+  }
+  await Promise.all(ownedBy(folder).map((identity) => end(identity, { politeMs: stateless })));
 }
 
 /** Reads a process record; undefined when there is none that can be read. */

@@ -5,7 +5,6 @@ import os from "node:os";
 import path from "node:path";
 import { removeCgroups } from "./cgroups.ts";
 import { identify, ProcessIdentity, stillRuns } from "./identity.ts";
-import { end } from "./process.ts";
 
 const prefix = "kiln-test-";
 const ownerFile = "owner.json";
@@ -29,20 +28,6 @@ function ownerOf(folder: string): ProcessIdentity | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Ends every recorded process under a state folder. */
-export async function endRecorded(folder: string): Promise<void> {
-  const pids = path.join(folder, "pids");
-  const names = readdirSync(pids, { withFileTypes: true }).filter((e) => e.name.endsWith(".json"));
-  await Promise.all(
-    names.map(async ({ name }) => {
-      const file = path.join(pids, name);
-      const parsed = ProcessIdentity.safeParse(JSON.parse(readFileSync(file, "utf8")));
-      if (parsed.success) await end(parsed.data);
-      rmSync(file, { force: true });
-    }),
-  );
 }
 
 /** Removes what tests that were killed left in the temporary folder. Their processes died with them. */

@@ -3,7 +3,7 @@
 FROM debian:bookworm-slim AS common
 RUN apt-get update \
   && apt-get install -y --no-install-recommends \
-    ca-certificates git iptables openssh-client openssl pigz uidmap xz-utils \
+    ca-certificates git iptables openssh-client openssl pigz xz-utils \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY bin/buildkitd bin/buildctl bin/buildkit-runc /usr/bin/
 
@@ -26,6 +26,14 @@ VOLUME /var/lib/buildkit
 ENTRYPOINT ["/usr/bin/buildkitd-entrypoint"]
 
 FROM common AS rootless
+# Debian's newuidmap as a setuid program stays root and then needs CAP_SYS_ADMIN, which a pod lacks;
+# with the one capability it needs it runs as the user.
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends fuse-overlayfs libcap2-bin uidmap \
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+  && chmod u-s /usr/bin/newuidmap /usr/bin/newgidmap \
+  && setcap cap_setuid=ep /usr/bin/newuidmap \
+  && setcap cap_setgid=ep /usr/bin/newgidmap
 RUN useradd --uid 1000 --user-group --create-home --shell /bin/sh user \
   && mkdir -p /run/user/1000 /home/user/.local/tmp /home/user/.local/share/buildkit \
   && chown -R user:user /run/user/1000 /home/user \
