@@ -36,3 +36,4 @@ export { filesync } from "./session/filesync/send.ts";
 export { diskTree, type DiskTreeOptions } from "./session/filesync/disk-tree.ts";
 export { inMemoryTree, type MemoryFile } from "./session/filesync/memory-tree.ts";
 export type { Tree } from "./session/filesync/tree.ts";
+export { sshProvider, type SshKeys } from "./session/ssh.ts";
