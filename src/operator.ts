@@ -168,7 +168,6 @@ async function lead({ config, client, log, lifecycle }: Ground): Promise<void> {
   const election = new LeaderElection({ port, identity: config.identity, log });
   lifecycle.onStop("lease", () => election.release());
   const lost = await election.acquire(lifecycle.signal);
-  log.info({ lease: leaseName }, "leading");
   lost.addEventListener("abort", () => {
     if (!lifecycle.signal.aborted) lifecycle.stop(asError(lost.reason));
   });

@@ -19,6 +19,8 @@ export interface RegistryOptions {
   readonly tls?: boolean;
   /** Ask for this user and password (basic auth, htpasswd). */
   readonly auth?: { readonly user: string; readonly password: string };
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly address?: string;
 }
 
 /** A running registry. */
@@ -37,7 +39,6 @@ export interface StartRegistryOptions extends RegistryOptions {
   /** Folder of records, logs and certificates. */
   readonly folder: string;
   readonly name?: string;
-  readonly address?: string;
   readonly port?: number;
   /** Folder of the images; default `<folder>/<name>`. */
   readonly data?: string;
