@@ -156,6 +156,8 @@ const RemoteDriver = z
     ),
   );
 
+const oneDriver = exactlyOne("spec", ["kubernetes", "remote"]);
+
 /** What a Builder and a ClusterBuilder say alike. */
 export const BuilderSpec = z
   .object({
@@ -183,9 +185,13 @@ export const BuilderSpec = z
       "Service account with whose rights the Secrets named here are read. For a ClusterBuilder: in the namespace of Kiln.",
     ),
   })
+  .refine(
+    (spec) => (spec.kubernetes === undefined) !== (spec.remote === undefined),
+    oneDriver.message,
+  )
   .meta(
     rules(
-      exactlyOne("spec", ["kubernetes", "remote"]),
+      oneDriver,
       cel(
         "!has(self.buildkitd) || has(self.kubernetes)",
         "buildkitd needs the kubernetes driver: a remote daemon is configured where it runs, so remove buildkitd",

@@ -3,11 +3,57 @@
 
 import assert from "node:assert/strict";
 import { kinds } from "../../../src/api/kinds.ts";
-import { type Manifest, run } from "./manifests.ts";
+import {
+  InvalidResource,
+  parseBuilder,
+  parseBuildRun,
+  parseClusterBuilder,
+} from "../../../src/api/parse.ts";
+import { type Manifest, type Refusal, run } from "./manifests.ts";
 import { builders } from "./refused-builders.ts";
 import { contexts } from "./refused-contexts.ts";
 import { build, life, output } from "./refused-runs.ts";
 import { type ApiServer, apiServer, pathOf } from "./server.ts";
+
+const cases: readonly Refusal[] = [...contexts, ...build, ...output, ...life, ...builders];
+
+/** Rules over several fields or entries: the API server holds them, the parser need not. */
+const serverOnly: ReadonlySet<string> = new Set([
+  "no context and no inline Dockerfile",
+  "a build arg twice",
+  "a platform twice",
+  "a secret twice",
+  "a push to nowhere",
+  "a tag twice",
+  "zstd in Docker's media types",
+  "forced compression of no kind",
+  "timestamps rewritten to no time",
+  "inline cache without an image",
+  "inline cache twice",
+  "a run with a long name",
+  "a daemon configured from afar",
+  "a pull secret twice",
+  "a toleration with a useless value",
+  "a label of Kiln's own",
+  "an annotation of Kiln's own",
+  "TLS over a socket",
+  "a Builder with a dot in its name",
+  "a Builder with a long name",
+  "a ClusterBuilder with a long name",
+]);
+
+const parsers: Readonly<Record<string, (value: unknown) => unknown>> = {
+  Builder: parseBuilder,
+  ClusterBuilder: parseClusterBuilder,
+  BuildRun: parseBuildRun,
+};
+
+describe("the parser refuses what the API server refuses in one field", () => {
+  for (const [what, manifest] of cases) {
+    if (serverOnly.has(what)) continue;
+    it(what, () => assert.throws(() => parsers[manifest.kind]?.(manifest), InvalidResource));
+  }
+});
 
 describe("the API server refuses", () => {
   let server: ApiServer;
@@ -23,13 +69,7 @@ describe("the API server refuses", () => {
     return await server.send("POST", `${path}?dryRun=All&fieldValidation=Strict`, manifest);
   }
 
-  for (const [what, manifest, field, advice] of [
-    ...contexts,
-    ...build,
-    ...output,
-    ...life,
-    ...builders,
-  ]) {
+  for (const [what, manifest, field, advice] of cases) {
     it(what, async () => {
       const { status, body } = await dryRun(manifest);
       assert.equal(
