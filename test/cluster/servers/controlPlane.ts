@@ -111,7 +111,7 @@ async function startEtcd(
       "--snapshot-count",
       "10000",
       "--quota-backend-bytes",
-      String(2 << 30),
+      String(2 * 1024 ** 3),
     ],
   });
   return { etcd, url: client };
