@@ -61,7 +61,7 @@ const silences: readonly Row[] = [
   },
   {
     reason: "ConnectionLost",
-    when: /ECONNRESET|EPIPE|socket hang up|GOAWAY|connection (dropped|closed|reset)/i,
+    when: /ECONNRESET|EPIPE|socket hang up|GOAWAY|connection (dropped|closed|reset)|failed to connect/i,
     advice:
       "The connection broke: the daemon may want TLS, refuse the client certificate, or have stopped.",
   },
@@ -115,8 +115,11 @@ function grpcCodeOf(error: unknown): number | undefined {
 /** The library's own words say most; a BuildkitError wraps them with advice for runs. */
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.cause instanceof Error && "details" in error.cause) return String(error.cause.details);
-  return error.message;
+  const { cause } = error;
+  const said = cause instanceof Error && "details" in cause ? String(cause.details) : error.message;
+  // grpc-js adds the time of the last try: with it, the status would change with every try.
+  const last = /Last error: (.*?)(?: \([0-9TZ:.-]+\))?\. Resolution note:/.exec(said);
+  return last?.[1] ?? said;
 }
 
 function ended(text: string): string {

@@ -43,7 +43,7 @@ export interface ProberOptions {
 }
 
 /** A daemon that answers is asked again after this long. */
-const healthyMs = 10_000;
+const healthyMs = 5_000;
 /** One that does not, after this long, doubling up to the longest. */
 const firstRetryMs = 250;
 const longestRetryMs = 15_000;

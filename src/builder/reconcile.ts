@@ -63,7 +63,8 @@ export async function reconcileBuilder(
   // Our own last status has not come back yet: the watch will ring when it has.
   if (!cacheOf(world, deps.caches).isFresh(keyOf(ref))) return after(movingMs);
   const targets: TargetDeps = deps;
-  deps.prober.watch(key, probeTargets(world, targets));
+  const daemons = probeTargets(world, targets);
+  deps.prober.watch(key, daemons);
   if (world.object.metadata.deletionTimestamp !== undefined) return done;
 
   const tlsFingerprint = await serverTls(world, deps, signal);
@@ -79,6 +80,9 @@ export async function reconcileBuilder(
     },
     signal,
   );
+  // A controller that has just started knows nothing yet: that is no news about the Builder.
+  const isUnasked = daemons.some(({ id }) => deps.prober.result(key, id) === undefined);
+  if (isUnasked && wasReady(world)) return after(movingMs);
   const status = statusOf(world, decision, refused ?? world.problem, deps);
   await report(world, status, deps, signal);
   return next(world, decision, status);
@@ -114,6 +118,11 @@ function statusOf(
     queued: deps.loads.queued(world.ref),
     now: deps.now(),
   });
+}
+
+function wasReady(world: BuilderWorld): boolean {
+  const status = world.object.status as BuilderStatus | undefined;
+  return findCondition(status?.conditions, "Ready")?.status === "True";
 }
 
 /** Writes the status if it says anything new, and tells if the Builder became ready or ceased to be. */

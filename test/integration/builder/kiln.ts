@@ -1,0 +1,360 @@
+// Kiln's Builder slice put together in this process against a real API server, as operator.ts does, and
+// what a test does in place of the kubelet that is not there.
+
+import { randomInt } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import type { V1Role, V1RoleBinding } from "@kubernetes/client-node";
+import { pino, type Logger } from "pino";
+import { customResourceDefinitions } from "../../../src/api/crd.ts";
+import type { BuilderSpecInput, BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
+import {
+  type Builders,
+  builderCaches,
+  builderFeeds,
+  builders,
+  cacheList,
+  clusterBuilders,
+  createBuilders,
+} from "../../../src/builder/index.ts";
+import type { KubeObject } from "../../../src/kube/object.ts";
+import { EventRecorder } from "../../../src/kube/events.ts";
+import { loadKubeConfig } from "../../../src/kube/http/credentials.ts";
+import { kubeClient, type OwnedClient } from "../../../src/kube/rest.ts";
+import {
+  coreEvents,
+  customResourceDefinitions as crds,
+  deployments,
+  namespaces,
+  pods,
+  resourceType,
+  secrets,
+  serviceAccounts,
+  statefulSets,
+  type Builtin,
+  type CoreEvent,
+  type Pod,
+} from "../../../src/kube/types.ts";
+import {
+  type Buildkitd,
+  buildkitd,
+  type ControlPlane,
+  controlPlane,
+  waitFor,
+} from "../../cluster/index.ts";
+
+export const kilnNamespace = "kiln-system";
+const silent: Logger = pino({ level: process.env["KILN_TEST_LOG"] ?? "silent" });
+const rbac = "rbac.authorization.k8s.io/v1";
+const roles = resourceType<Builtin<V1Role>>({
+  apiVersion: rbac,
+  kind: "Role",
+  plural: "roles",
+  namespaced: true,
+});
+const bindings = resourceType<Builtin<V1RoleBinding>>({
+  apiVersion: rbac,
+  kind: "RoleBinding",
+  plural: "rolebindings",
+  namespaced: true,
+});
+
+/** Aborts a test's request when it takes far too long. */
+export const soon = (): AbortSignal => AbortSignal.timeout(60_000);
+
+/** An API server with Kiln's kinds, and the running slice. */
+export class Kiln {
+  readonly plane: ControlPlane;
+  readonly client: OwnedClient;
+  #slice: { readonly running: Builders; end(): Promise<void> } | undefined;
+  #names = 0;
+
+  private constructor(plane: ControlPlane, client: OwnedClient) {
+    this.plane = plane;
+    this.client = client;
+  }
+
+  static async start(): Promise<Kiln> {
+    const plane = await controlPlane();
+    const client = kubeClient(loadKubeConfig(plane.kubeconfig), { userAgent: "kiln-test" });
+    const kiln = new Kiln(plane, client);
+    for (const definition of customResourceDefinitions())
+      await client.apply(crds, definition as never, {}, soon());
+    await until("Builders are served", async () => {
+      await Promise.all([
+        client.list(builders, {}, soon()),
+        client.list(clusterBuilders, {}, soon()),
+      ]);
+      return true;
+    });
+    await client.create(namespaces, { metadata: { name: kilnNamespace } }, soon());
+    await kiln.run();
+    return kiln;
+  }
+
+  async stop(): Promise<void> {
+    await this.halt();
+    this.client.close();
+    await this.plane.stop();
+  }
+
+  /** Starts the slice (again), as a controller that begins with empty hands. */
+  async run(): Promise<void> {
+    const { client } = this;
+    const caches = builderCaches(client, { log: silent });
+    const events = new EventRecorder({ client, instance: "test", log: silent });
+    const images = {
+      privileged: "registry.example/buildkit:v1",
+      rootless: "registry.example/buildkit:v1-rootless",
+    };
+    const running = createBuilders({
+      client,
+      caches,
+      events,
+      log: silent,
+      namespace: kilnNamespace,
+      images,
+      concurrency: 4,
+    });
+    const unfeed = builderFeeds(caches).map(({ cache, keyFor }) =>
+      cache.onChange(({ object, initial }) => {
+        const key = keyFor(object);
+        if (key !== undefined) running.changed(key, initial === true ? "low" : "normal");
+      }),
+    );
+    for (const cache of cacheList(caches)) cache.start();
+    await running.synced;
+    running.start();
+    this.#slice = {
+      running,
+      end: async () => {
+        for (const end of unfeed) end();
+        await running.stop(2_000);
+        await Promise.all(cacheList(caches).map((cache) => cache.stop()));
+        await events.stop(1_000);
+      },
+    };
+  }
+
+  /** Ends the slice; objects stay. */
+  async halt(): Promise<void> {
+    await this.#slice?.end();
+    this.#slice = undefined;
+  }
+
+  get fleet() {
+    if (this.#slice === undefined) throw new Error("the slice does not run");
+    return this.#slice.running.fleet;
+  }
+
+  async namespace(): Promise<string> {
+    this.#names += 1;
+    const name = `builders-${this.#names}`;
+    await this.client.create(namespaces, { metadata: { name } }, soon());
+    const account = { metadata: { namespace: name, name: "default" } };
+    await this.client.create(serviceAccounts, account, soon());
+    return name;
+  }
+
+  /** Writes Builder `main`. */
+  async builder(namespace: string, spec: BuilderSpecInput): Promise<void> {
+    await this.client.apply(
+      builders,
+      { metadata: { namespace, name: "main" }, spec },
+      { fieldManager: "test" },
+      soon(),
+    );
+  }
+
+  async status(namespace: string): Promise<BuilderStatus> {
+    const object = await this.client.get(builders, { namespace, name: "main" }, soon());
+    return (object?.status ?? {}) as BuilderStatus;
+  }
+
+  /** Waits until Ready of Builder `main` has this status and reason, and what `more` asks. */
+  async becomes(
+    namespace: string,
+    wanted: string,
+    more: (status: BuilderStatus) => boolean = () => true,
+  ): Promise<BuilderStatus> {
+    return await until(`Ready of ${namespace}/main is ${wanted}`, async () => {
+      const status = await this.status(namespace);
+      const ready = status.conditions?.find(({ type }) => type === "Ready");
+      const is = `${ready?.status} ${ready?.reason}`;
+      if (is === wanted && more(status)) return status;
+      throw new Error(JSON.stringify(status));
+    });
+  }
+
+  async secret(namespace: string, name: string, data: Record<string, string>): Promise<void> {
+    const base64 = Object.fromEntries(
+      Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]),
+    );
+    await this.client.apply(
+      secrets,
+      { metadata: { namespace, name }, data: base64 } as never,
+      { fieldManager: "test" },
+      soon(),
+    );
+  }
+
+  /** Lets a service account of the namespace get one Secret, as a user would. */
+  async allow(namespace: string, account: string, secret: string): Promise<void> {
+    const metadata = { namespace, name: `${account}-${secret}` };
+    const rule = {
+      apiGroups: [""],
+      resources: ["secrets"],
+      resourceNames: [secret],
+      verbs: ["get"],
+    };
+    await this.client.create(roles, { metadata, rules: [rule] } as never, soon());
+    const subjects = [{ kind: "ServiceAccount", name: account, namespace }];
+    const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: metadata.name };
+    await this.client.create(bindings, { metadata, subjects, roleRef } as never, soon());
+  }
+
+  /** The workload of Builder `main`, once it is there. */
+  async workload(namespace: string, kind: "Deployment" | "StatefulSet" = "Deployment") {
+    const type = kind === "Deployment" ? deployments : statefulSets;
+    return await until(`the ${kind} in ${namespace}`, async () => {
+      return (await this.client.get<never>(
+        type as never,
+        { namespace, name: "builder-main" },
+        soon(),
+      )) as
+        | Builtin<{
+            spec: {
+              template: {
+                metadata: { labels: Record<string, string>; annotations: Record<string, string> };
+              };
+              replicas: number;
+            };
+          }>
+        | undefined;
+    });
+  }
+
+  /** A pod as the workload's controller would make it; `status` is what a kubelet would say. */
+  async pod(namespace: string, name: string, status: object): Promise<void> {
+    const { spec } = await this.workload(namespace);
+    const { labels, annotations } = spec.template.metadata;
+    const containers = [{ name: "buildkitd", image: "registry.example/buildkit:v1" }];
+    await this.client.apply(
+      pods,
+      {
+        metadata: { namespace, name, labels, annotations },
+        spec: { containers, automountServiceAccountToken: false },
+      } as never,
+      { fieldManager: "test" },
+      soon(),
+    );
+    await this.podStatus(namespace, name, status);
+  }
+
+  /** Says what a kubelet would say. */
+  async podStatus(namespace: string, name: string, status: object): Promise<void> {
+    await this.client.applyStatus(
+      pods,
+      { metadata: { namespace, name }, status } as Pod,
+      { fieldManager: "kubelet" },
+      soon(),
+    );
+  }
+
+  /** A Warning that Kubernetes would record about an object. */
+  async warn(object: KubeObject, reason: string, message: string): Promise<void> {
+    const { namespace, name, uid } = object.metadata;
+    const involvedObject = {
+      apiVersion: object.apiVersion,
+      kind: object.kind,
+      namespace,
+      name,
+      uid,
+    };
+    const event = {
+      metadata: { namespace, name: `${name}.${reason}` },
+      involvedObject,
+      type: "Warning",
+      reason,
+      message,
+    };
+    await this.client.create(coreEvents, event as never, soon());
+  }
+
+  /** Events of a namespace. */
+  async events(namespace: string): Promise<CoreEvent[]> {
+    return await this.client.list(coreEvents, { namespace }, soon());
+  }
+
+  async deletePod(namespace: string, name: string): Promise<void> {
+    await this.client.delete(pods, { namespace, name }, soon());
+  }
+
+  /** A real buildkitd with the certificate that Kiln issued for the namespace, on an address of its own. */
+  async daemon(
+    namespace: string,
+    folder: string,
+    address = loopback(),
+  ): Promise<{ address: string; daemon: Buildkitd }> {
+    const secret = await until(`the certificate of ${namespace}`, async () => {
+      return await this.client.get(secrets, { namespace, name: "kiln-builder-tls" }, soon());
+    });
+    mkdirSync(folder, { recursive: true });
+    const files = ["ca.crt", "tls.crt", "tls.key"].map((name) => {
+      const file = path.join(folder, name);
+      writeFileSync(file, Buffer.from(secret.data?.[name] ?? "", "base64"));
+      return file;
+    });
+    const [ca = "", cert = "", key = ""] = files;
+    const tls = ["--tlscacert", ca, "--tlscert", cert, "--tlskey", key];
+    const daemon = await buildkitd({
+      mirror: false,
+      args: ["--addr", `tcp://${address}:1234`, ...tls],
+    });
+    return { address, daemon };
+  }
+}
+
+/** The status of a pod whose buildkitd runs at `podIP`. */
+export function runningAt(podIP: string, container = "containerd://1"): object {
+  const state = { running: { startedAt: "2026-01-01T00:00:00Z" } };
+  return {
+    phase: "Running",
+    podIP,
+    podIPs: [{ ip: podIP }],
+    containerStatuses: [containerStatus({ state, ready: true, containerID: container })],
+  };
+}
+
+/** The status of a pod whose buildkitd is in `state`. */
+export function waitingFor(reason: string, message: string): object {
+  return {
+    phase: "Pending",
+    containerStatuses: [containerStatus({ state: { waiting: { reason, message } } })],
+  };
+}
+
+function containerStatus(over: object): object {
+  return {
+    name: "buildkitd",
+    image: "registry.example/buildkit:v1",
+    imageID: "",
+    ready: false,
+    restartCount: 0,
+    ...over,
+  };
+}
+
+/** All of 127/8 is this machine: a random address makes port 1234 free. */
+export function loopback(): string {
+  return `127.${randomInt(1, 255)}.${randomInt(0, 255)}.${randomInt(2, 255)}`;
+}
+
+/** Waits until `probe` gives something. */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined>,
+  deadlineMs = 30_000,
+): Promise<T> {
+  return await waitFor(what, probe, { deadlineMs });
+}
