@@ -74,7 +74,10 @@ export interface ImageDescriptor {
 export interface SolveResult {
   /** All keys as the daemon sent them. */
   readonly exporterResponse: Readonly<Record<string, string>>;
-  /** `containerimage.digest`: manifest, or index of several platforms. */
+  /**
+   * `containerimage.digest`: manifest, or index of several platforms. Of several exporters the daemon tells only
+   * one; the history record of the ref has all (`images`).
+   */
   readonly digest?: string;
   readonly configDigest?: string;
   readonly descriptor?: ImageDescriptor;
@@ -134,14 +137,18 @@ export interface HistoryRecord {
   readonly active: boolean;
   readonly createdAt?: Date;
   readonly completedAt?: Date;
-  /** Set when it ended well. */
+  /** Set when it ended well. Holds the digest of the first exporter; `images` has those of all. */
   readonly result?: SolveResult;
   /** Set when it failed; decoded like the error of `solve`, but without a log tail. */
   readonly error?: BuildkitError;
   readonly steps: { readonly total: number; readonly completed: number; readonly cached: number };
   readonly warnings: number;
-  /** Image manifests per platform ("" when there was one unnamed platform). */
-  readonly images: readonly { readonly platform: string; readonly descriptor: HistoryBlob }[];
+  /** What each exporter made, in their order: image manifest or index. `platform` is "" but for odd daemons. */
+  readonly images: readonly {
+    readonly platform: string;
+    readonly exporter: number;
+    readonly descriptor: HistoryBlob;
+  }[];
   readonly attestations: readonly HistoryAttestation[];
   readonly logs?: HistoryBlob;
 }

@@ -116,6 +116,7 @@ const maxMessage = 1024;
 function tidy(message: string): string {
   const plain = message
     .replace(/^(?:failed to solve(?: with frontend \S+)?: )+/, "")
+    .replace(/failed to compute cache key: |failed to calculate checksum of ref \S+: /g, "")
     .replace(/(\w+:\/\/)[^\s/@]*@/g, "$1")
     .replace(/\s+/g, " ")
     .trim();

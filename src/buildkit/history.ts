@@ -7,7 +7,12 @@ import type {
   BuildResultInfo,
   Descriptor,
 } from "../gen/moby/buildkit/v1/control_pb.ts";
-import type { HistoryAttestation, HistoryBlob, HistoryRecord } from "./client-types.ts";
+import type {
+  HistoryAttestation,
+  HistoryBlob,
+  HistoryRecord,
+  SolveResult,
+} from "./client-types.ts";
 import { errorOfStatus } from "./errors.ts";
 import { resultOf } from "./result.ts";
 
@@ -22,11 +27,14 @@ function blobOf(descriptor: Descriptor): HistoryBlob {
   };
 }
 
-/** Results by platform; a build with one unnamed platform has `result` instead. */
+/**
+ * What was exported stands in `result`, by number of the exporter; so does the attestation of a build with one
+ * unnamed platform. Attestations of named platforms stand in `results`.
+ */
 function resultsOf(record: BuildHistoryRecord): [platform: string, info: BuildResultInfo][] {
-  const named = Object.entries(record.results);
-  if (named.length > 0 || record.result === undefined) return named;
-  return [["", record.result]];
+  const unnamed: [string, BuildResultInfo][] =
+    record.result === undefined ? [] : [["", record.result]];
+  return [...unnamed, ...Object.entries(record.results)];
 }
 
 function attestationsOf([platform, info]: [string, BuildResultInfo]): HistoryAttestation[] {
@@ -38,10 +46,24 @@ function attestationsOf([platform, info]: [string, BuildResultInfo]): HistoryAtt
 }
 
 function imagesOf([platform, info]: [string, BuildResultInfo]): HistoryRecord["images"] {
-  return Object.values(info.results).map((descriptor) => ({
-    platform,
-    descriptor: blobOf(descriptor),
-  }));
+  return Object.entries(info.results)
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([exporter, descriptor]) => ({
+      platform,
+      exporter: Number(exporter),
+      descriptor: blobOf(descriptor),
+    }));
+}
+
+/** The record keeps the frontend's metadata, not what the exporters answered: that is put together again. */
+function recalledResult(record: BuildHistoryRecord, images: HistoryRecord["images"]): SolveResult {
+  const names = record.exporters.flatMap(({ attrs }) => (attrs["name"] ?? "").split(","));
+  const digest = images[0]?.descriptor.digest;
+  return {
+    ...resultOf(record.exporterResponse),
+    imageNames: names.filter((name) => name !== ""),
+    ...(digest === undefined ? {} : { digest }),
+  };
 }
 
 function when<K extends string>(key: K, time: Timestamp | undefined): Partial<Record<K, Date>> {
@@ -58,6 +80,7 @@ export function historyRecordOf(
 ): HistoryRecord {
   const active = record.completedAt === undefined;
   const results = resultsOf(record);
+  const images = results.flatMap(imagesOf);
   const status =
     externalError === undefined ? record.error : fromBinary(StatusSchema, externalError);
   return {
@@ -66,14 +89,14 @@ export function historyRecordOf(
     ...when("createdAt", record.createdAt),
     ...when("completedAt", record.completedAt),
     ...(!active && status !== undefined ? { error: errorOfStatus(status) } : {}),
-    ...(!active && status === undefined ? { result: resultOf(record.exporterResponse) } : {}),
+    ...(!active && status === undefined ? { result: recalledResult(record, images) } : {}),
     steps: {
       total: record.numTotalSteps,
       completed: record.numCompletedSteps,
       cached: record.numCachedSteps,
     },
     warnings: record.numWarnings,
-    images: results.flatMap(imagesOf),
+    images,
     attestations: results.flatMap(attestationsOf),
     ...(record.logs === undefined ? {} : { logs: blobOf(record.logs) }),
   };
