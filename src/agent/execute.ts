@@ -144,10 +144,12 @@ async function factsOf(
 }
 
 function plainFacts({ digest, cacheManifest }: SolveResult): SolveFacts {
+  // The daemon answers with a whole descriptor, as JSON.
+  const cacheDigest = /sha256:[0-9a-f]{64}/.exec(cacheManifest ?? "")?.[0];
   return {
     images: digest === undefined ? [] : [{ digest, platforms: [] }],
     baseImages: [],
-    ...(cacheManifest === undefined ? {} : { cacheDigest: cacheManifest }),
+    ...(cacheDigest === undefined ? {} : { cacheDigest }),
   };
 }
 
@@ -170,10 +172,11 @@ async function readFacts(
     }
   };
   const plain = plainFacts(result);
-  // The answer to Solve has one digest; the record has one for each exporter.
+  // The answer to Solve has one digest and the record one for each exporter; of a solve that nobody
+  // here waited for there is only the record.
   const exported = (record?.images ?? []).filter(({ platform }) => platform === "");
   const digests =
-    exported.length > 1
+    exported.length > 0
       ? exported.map(({ descriptor }) => descriptor.digest)
       : plain.images.map(({ digest }) => digest);
   const images = await Promise.all(digests.map(async (digest) => await imageFacts(digest, read)));

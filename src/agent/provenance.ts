@@ -43,6 +43,13 @@ function withoutFragment(url: string): string {
   return (url.split("#", 1)[0] ?? url).replace(/^git\+/, "");
 }
 
+/** Host and path: what is left when transport and user differ (`git@host:a.git`, `ssh://xxxxx@host/a.git`). */
+function placeOf(url: string): string {
+  const bare = withoutFragment(url).replace(/^[a-z+]+:\/\//i, "");
+  const atHost = bare.replace(/^[^/@]*@/, "");
+  return bare === withoutFragment(url) ? atHost.replace(/:\/?/, "/") : atHost;
+}
+
 /**
  * The facts of one in-toto statement (or bare predicate), already parsed from JSON. `context` is the frontend's
  * `context` attribute: it tells the build's own source from sources that the Dockerfile adds.
@@ -62,7 +69,7 @@ export function provenanceFacts(
   const own =
     context === undefined
       ? undefined
-      : materials.find(({ uri }) => withoutFragment(uri) === withoutFragment(context));
+      : materials.find(({ uri }) => placeOf(uri) === placeOf(context));
   const commit = own?.digest["sha1"];
   const checksum = own?.digest["sha256"];
   const url = own === undefined ? "" : withoutFragment(own.uri);

@@ -1,7 +1,7 @@
-// Keeps a status under its size. What gives way first is what a person misses least; the terminal state, the digest and
+// Keeps a status under its size, and to what the API server takes. What gives way first is what a person misses least; the terminal state, the digest and
 // the reason never give way.
 
-import type { BuildRunStatus } from "../../api/v1alpha1/index.ts";
+import { BuildRunStatus } from "../../api/v1alpha1/index.ts";
 import { cut } from "./text.ts";
 
 /** Bytes of JSON that a status may have. */
@@ -104,4 +104,30 @@ export function bounded(status: BuildRunStatus): BuildRunStatus {
     result = shrink(result);
   }
   return result;
+}
+
+/**
+ * The status without what its schema refuses: a daemon's odd answer may cost a detail, but never keep a run from
+ * ending. The same schema makes the CRD, so the API server takes what is left.
+ */
+export function accepted(status: BuildRunStatus): BuildRunStatus {
+  let result: Record<string, unknown> = status;
+  for (const depth of [2, 1]) {
+    const { error } = BuildRunStatus.safeParse(result);
+    if (error === undefined) return result as BuildRunStatus;
+    for (const { path } of error.issues) result = without(result, path.slice(0, depth));
+  }
+  return result as BuildRunStatus;
+}
+
+function without(
+  object: Record<string, unknown>,
+  path: readonly PropertyKey[],
+): Record<string, unknown> {
+  const [first, ...rest] = path;
+  if (first === undefined) return object;
+  const { [String(first)]: inner, ...others } = object;
+  const isPlain = typeof inner === "object" && inner !== null && !Array.isArray(inner);
+  if (rest.length === 0 || !isPlain) return others;
+  return { ...others, [String(first)]: without(inner as Record<string, unknown>, rest) };
 }

@@ -146,9 +146,7 @@ export function importResults(progress: Progress): CacheResult[] {
 
 /** What became of the cache exports; the names are BuildKit's and don't tell two registries apart. */
 export function exportResults(progress: Progress): CacheResult[] {
-  return results(progress, (name) =>
-    /^(exporting cache to|preparing layers for inline cache)/.test(name) ? name : undefined,
-  );
+  return results(progress, (name) => (name.startsWith("exporting cache to ") ? name : undefined));
 }
 
 function results(

@@ -62,15 +62,8 @@ export function cacheOf(run: BuildRun, progress: Progress, facts?: SolveFacts): 
   const digest = facts?.cacheDigest;
   const exports = run.spec.cache.to.flatMap(
     ({ registry, inline }): NonNullable<CacheReport["exports"]> => {
-      if (inline !== undefined)
-        return named
-          .filter(({ name }) => name.includes("inline"))
-          .slice(0, 1)
-          .map(({ ok, message }) => ({
-            inline: true,
-            ok,
-            ...(message === undefined ? {} : { message }),
-          }));
+      // Inline cache is part of the image: it has no step of its own, and fails with the export or not at all.
+      if (inline !== undefined) return facts === undefined ? [] : [{ inline: true, ok: true }];
       if (registry === undefined) return [];
       // Vertex names don't tell two registries apart: the first failure counts for all of them.
       const results = named.filter(({ name }) => name === "exporting cache to registry");

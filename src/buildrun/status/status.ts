@@ -5,7 +5,7 @@ import { findCondition, removeCondition, setCondition } from "../../api/conditio
 import type { Attempt, BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
 import type { BuilderRef } from "../../builder/index.ts";
 import type { AttemptResult, WaitReason } from "../decide.ts";
-import { bounded } from "./bound.ts";
+import { accepted, bounded } from "./bound.ts";
 import { statusFailure } from "./failure.ts";
 import { counts, type Progress } from "./progress.ts";
 import { cacheOf, resultOf, timingsOf } from "./result.ts";
@@ -290,7 +290,7 @@ export function nextStatus(run: BuildRun, change: Change, now: Date): BuildRunSt
   if (run.status?.completionTime !== undefined) return undefined;
   const next = changed(run, change, now);
   if (next === undefined || sameStatus(run.status, next)) return undefined;
-  return bounded(next);
+  return accepted(bounded(next));
 }
 
 function changed(run: BuildRun, change: Change, now: Date): BuildRunStatus | undefined {

@@ -32,6 +32,22 @@ describe("provenance", () => {
       });
     });
 
+  const spellings: readonly (readonly [string, string])[] = [
+    ["git@git.example:shop/web.git#main", "ssh://git@git.example/shop/web.git"],
+    ["git@git.example:shop/web.git", "git@git.example:shop/web.git#main"],
+    ["ssh://git@git.example:22/shop/web.git#:app", "ssh://xxxxx@git.example:22/shop/web.git"],
+    ["https://git.example/shop/web.git", "git+https://git.example/shop/web.git#main"],
+  ];
+  for (const [context, uri] of spellings)
+    it(`knows that ${uri} is ${context}`, () => {
+      const other = { uri: "https://git.example/shop/other.git", digest: { sha1: "f".repeat(40) } };
+      const facts = provenanceFacts(
+        { materials: [other, { uri, digest: { sha1: commit } }] },
+        context,
+      );
+      assert.equal(facts.git?.commit, commit);
+    });
+
   it("tells the checksum of an archive", () => {
     const statement = {
       materials: [{ uri: "https://files.example/a.tar.gz", digest: { sha256: sha } }],

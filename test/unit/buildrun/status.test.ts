@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { BuildRunStatus, type BuildRun } from "../../../src/api/v1alpha1/index.ts";
 import type { SolveFailure } from "../../../src/agent/agent.ts";
 import { findCondition } from "../../../src/api/condition.ts";
-import { bounded, maxStatusBytes } from "../../../src/buildrun/status/bound.ts";
+import { accepted, bounded, maxStatusBytes } from "../../../src/buildrun/status/bound.ts";
 import { type Change, nextStatus } from "../../../src/buildrun/status/status.ts";
 import { fold, noProgress } from "../../../src/buildrun/status/progress.ts";
 import { aFailure, aRun, aRunningRun, at, builderRef, succeeded, uid } from "./fixture.ts";
@@ -285,6 +285,20 @@ describe("the size of a status", () => {
     });
     assert.ok(Buffer.byteLength(JSON.stringify(status)) <= maxStatusBytes);
     assert.ok(status.outputs?.every(({ image }) => image?.digest === digest));
+  });
+
+  it("gives up a detail that the schema refuses, and keeps the rest", () => {
+    const digest = `sha256:${"b".repeat(64)}`;
+    const outputs = [{ image: { tags: ["a"], digest } }];
+    const cache = { steps: 1, exports: [{ ok: true, digest: "x".repeat(500) }] };
+    assert.deepEqual(accepted({ phase: "Succeeded", outputs, cache }), {
+      phase: "Succeeded",
+      outputs,
+      cache: { steps: 1 },
+    });
+    const timings = { buildMs: Number.NaN, totalMs: 5 };
+    assert.deepEqual(accepted({ outputs, timings }), { outputs, timings: { totalMs: 5 } });
+    assert.deepEqual(accepted({ outputs, progress: { total: 1 } as never }), { outputs });
   });
 
   it("holds no escape sequence, control character or direction override", () => {
