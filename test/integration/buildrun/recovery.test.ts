@@ -13,7 +13,7 @@ import {
   start,
 } from "./daemon.ts";
 import { instanceAt } from "./fleet.ts";
-import { ends, reaches, reason, until } from "./kiln.ts";
+import { ends, reaches, until } from "./kiln.ts";
 import { parseEndpoint } from "../../../src/buildkit/index.ts";
 import { buildkitd } from "../../cluster/index.ts";
 
