@@ -119,7 +119,7 @@ function textOf(error: unknown): string {
   const said = cause instanceof Error && "details" in cause ? String(cause.details) : error.message;
   // grpc-js adds the time of the last try: with it, the status would change with every try.
   const last = /Last error: (.*?)(?: \([0-9TZ:.-]+\))?\. Resolution note:/.exec(said);
-  return last?.[1] ?? said;
+  return (last?.[1] ?? said).replace(/^Error: /, "");
 }
 
 function ended(text: string): string {

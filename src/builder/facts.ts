@@ -55,7 +55,12 @@ export function podInstance(
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const running = runningPod(pod);
   const ofCluster = podProblem(pod, warnings);
-  const problem = ofCluster ?? problemOf(answer, `BuildKit in pod ${id} is starting.`);
+  const starting: Problem = { reason: "Starting", message: `BuildKit in pod ${id} is starting.` };
+  const ofDaemon = problemOf(answer, starting.message);
+  // A daemon that has not begun to listen refuses: no reason to worry before its startup probe has passed.
+  const problem =
+    ofCluster ??
+    (ofDaemon !== undefined && !hasStarted(pod) && mayPass(ofDaemon) ? starting : ofDaemon);
   return {
     id,
     ready: problem === undefined && running !== undefined,
@@ -80,6 +85,14 @@ export function remoteInstanceFacts(
     ...(problem === undefined ? {} : { problem }),
     ...daemonOf(answer),
   };
+}
+
+function hasStarted(pod: Pod): boolean {
+  return pod.status?.containerStatuses?.find(({ name }) => name === "buildkitd")?.started === true;
+}
+
+function mayPass({ reason }: Problem): boolean {
+  return reason === "ConnectionRefused" || reason === "ConnectionLost" || reason === "NotAnswering";
 }
 
 function problemOf(answer: ProbeResult | undefined, unasked: string): Problem | undefined {

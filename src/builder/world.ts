@@ -176,6 +176,7 @@ async function warningsOf(
       about: `${event.involvedObject.kind ?? ""}/${event.involvedObject.name ?? ""}`,
       reason: event.reason ?? "",
       message: event.message ?? "",
+      count: event.count ?? 1,
     }));
 }
 

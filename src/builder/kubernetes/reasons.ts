@@ -16,7 +16,14 @@ export interface Warning {
   /** As of Kubernetes: FailedCreate, FailedMount, ProvisioningFailed, … */
   readonly reason: string;
   readonly message: string;
+  /** How often it was said. */
+  readonly count: number;
 }
+
+/** A mount that fails once has only met a node that does not know the Secret or volume yet. */
+const mountsAllowed = 1;
+/** What the scheduler says when it lost a race against another writer: it tries again at once. */
+const lostRace = /Operation cannot be fulfilled/;
 
 const pullReasons = new Set([
   "ErrImagePull",
@@ -74,7 +81,7 @@ function failedPod(name: string, status: PodStatus): Problem {
 
 function schedulingProblem(name: string, status: PodStatus | undefined): Problem | undefined {
   const scheduled = status?.conditions?.find(({ type }) => type === "PodScheduled");
-  if (scheduled?.status !== "False") return undefined;
+  if (scheduled?.status !== "False" || lostRace.test(scheduled.message ?? "")) return undefined;
   const said = oneLine(scheduled.message ?? "the scheduler gives no reason");
   if (/PersistentVolumeClaim|persistentvolumeclaim|volume/.test(said)) {
     const message = `Pod ${name} waits for its volume: ${said} Check the storage class and the claims with "kubectl get pvc".`;
@@ -148,7 +155,7 @@ function crashed(
 }
 
 function warningProblem(warnings: readonly Warning[]): Problem | undefined {
-  for (const { about, reason, message } of warnings) {
+  for (const { about, reason, message, count } of warnings) {
     const said = oneLine(message);
     switch (reason) {
       case "FailedCreate":
@@ -156,6 +163,7 @@ function warningProblem(warnings: readonly Warning[]): Problem | undefined {
       case "FailedMount":
       case "FailedAttachVolume":
       case "FailedMapVolume":
+        if (count <= mountsAllowed) break;
         return { reason: "MountFailed", message: `${about} waits for a volume: ${said}` };
       case "ProvisioningFailed":
         return { reason: "VolumeNotBound", message: `${about} got no volume: ${said}` };

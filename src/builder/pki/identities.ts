@@ -43,6 +43,8 @@ export class Identities {
   #authority: { readonly value: Authority; readonly readAtMs: number } | undefined;
   #client: { readonly value: ClientCertificate; readonly bundle: string } | undefined;
   #pending: Promise<Authority> | undefined;
+  /** The last call of `server` for a namespace: several Builders of one must not issue a certificate each. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(o: IdentitiesOptions) {
     this.#o = o;
@@ -70,6 +72,22 @@ export class Identities {
    * returns its fingerprint. Call from the leader only.
    */
   async server(
+    namespace: string,
+    owners: readonly OwnerReference[],
+    signal: AbortSignal,
+  ): Promise<string> {
+    const before = this.#turns.get(namespace) ?? Promise.resolve();
+    const turn = before.then(async () => await this.#server(namespace, owners, signal));
+    const settled = turn.catch(() => undefined);
+    this.#turns.set(namespace, settled);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(namespace) === settled) this.#turns.delete(namespace);
+    }
+  }
+
+  async #server(
     namespace: string,
     owners: readonly OwnerReference[],
     signal: AbortSignal,

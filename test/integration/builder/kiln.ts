@@ -322,7 +322,9 @@ export function runningAt(podIP: string, container = "containerd://1"): object {
     phase: "Running",
     podIP,
     podIPs: [{ ip: podIP }],
-    containerStatuses: [containerStatus({ state, ready: true, containerID: container })],
+    containerStatuses: [
+      containerStatus({ state, ready: true, started: true, containerID: container }),
+    ],
   };
 }
 

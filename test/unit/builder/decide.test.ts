@@ -111,6 +111,12 @@ describe("what is written for a Builder", () => {
       desired.map((object) => [`uid-${object.kind}`, { hash: hashOf(object), generation: 1 }]),
     );
     assert.equal(decide(world(spec, live), { ...input, written }).settled, true);
+    const edited = live.map((object) => ({
+      ...object,
+      metadata: { ...object.metadata, generation: 2 },
+    }));
+    const after = decide(world(spec, edited), { ...input, written });
+    assert.deepEqual(kinds(after.apply), ["Deployment"], "somebody changed it since");
   });
 
   it("the controller's buildkitd.toml, unless the Builder brings its own", () => {

@@ -57,6 +57,7 @@ describe("Kiln's certificates", () => {
     assert.equal(await isGoodServer(tls, authority, name, now), true);
     assert.equal(await isGoodServer(tls, authority, "*.other.builders.kiln.build", now), false);
     assert.equal(await isGoodServer(tls, renewed, name, now), false);
+    assert.equal(await isGoodServer({ ...tls, ca: "" }, authority, name, now), false);
     assert.equal(await isGoodServer({ ...tls, ca: renewed.bundle }, renewed, name, now), false);
     assert.equal(await isGoodServer(tls, authority, name, later(lifetimes.serverMs)), false);
     assert.notEqual(fingerprint(tls), fingerprint(await issueServer(authority, name, now)));

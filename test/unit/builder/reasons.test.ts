@@ -48,6 +48,7 @@ const warning = (about: string, reason: string, message: string): Warning => ({
   about,
   reason,
   message,
+  count: 2,
 });
 const created = aPod({
   phase: "Pending",
@@ -165,6 +166,21 @@ const cases: readonly Case[] = [
     ],
     reason: "VolumeNotBound",
     says: /storageclass "fast" not found/,
+  },
+  {
+    name: "a mount failed once: the node did not know the Secret yet",
+    pod: created,
+    warnings: [{ ...warning("Pod/builder-main-0", "FailedMount", "timed out"), count: 1 }],
+    reason: "Starting",
+    says: /is starting/,
+  },
+  {
+    name: "the scheduler lost a race and tries again",
+    pod: unscheduled(
+      "running PreBind plugin: Operation cannot be fulfilled on persistentvolumeclaims",
+    ),
+    reason: "Starting",
+    says: /is starting/,
   },
   {
     name: "a warning about another pod is none of its business",

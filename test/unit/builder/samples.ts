@@ -76,7 +76,7 @@ export function aPod(
     status: {
       phase: "Running",
       podIP: "10.1.2.3",
-      containerStatuses: [aContainer({ state: running, ready: true })],
+      containerStatuses: [aContainer({ state: running, ready: true, started: true })],
       ...status,
     },
   };

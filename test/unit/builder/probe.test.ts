@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { pino } from "pino";
+import { Prober, type ProbeTarget } from "../../../src/builder/probe.ts";
+import type { BuildkitClient, DaemonInfo } from "../../../src/buildkit/client-types.ts";
+import { FakeClock } from "../runtime/fake-clock.ts";
+
+/** A daemon whose answers a test chooses. Does not honour anything but Info and ListWorkers. */
+class Daemon {
+  answer: (signal: AbortSignal) => Promise<DaemonInfo> = () =>
+    Promise.resolve({ version: "0.34.2" });
+  workers = [{ id: "w", labels: {}, platforms: ["linux/amd64"], gcPolicy: [], version: "" }];
+  questions = 0;
+  open = 0;
+
+  connect = (): BuildkitClient => {
+    this.open += 1;
+    const client: Pick<BuildkitClient, "info" | "workers" | "close"> = {
+      info: (signal) => {
+        this.questions += 1;
+        return this.answer(signal);
+      },
+      workers: () => Promise.resolve(this.workers),
+      close: () => {
+        this.open -= 1;
+      },
+    };
+    return client as BuildkitClient;
+  };
+}
+
+const key = "Builder/shop/main";
+const refuse = (): Promise<never> =>
+  Promise.reject(new Error("connect ECONNREFUSED 10.0.0.1:1234"));
+
+function target(identity = "1"): ProbeTarget {
+  const endpoint = () => Promise.resolve({ kind: "unix" as const, path: "/x.sock" });
+  return { id: "pod-a", address: "unix:///x.sock", identity, endpoint };
+}
+
+describe("Prober", () => {
+  let clock: FakeClock;
+  let daemon: Daemon;
+  let rings: number;
+  let prober: Prober;
+  beforeEach(() => {
+    clock = new FakeClock();
+    daemon = new Daemon();
+    rings = 0;
+    const onChange = (): void => {
+      rings += 1;
+    };
+    prober = new Prober({
+      connect: daemon.connect,
+      clock,
+      log: pino({ level: "silent" }),
+      onChange,
+    });
+  });
+  afterEach(() => {
+    prober.stop();
+    assert.equal(daemon.open, 0, "no connection is left");
+  });
+
+  const reason = (): string | undefined => prober.result(key, "pod-a")?.problem?.reason;
+
+  it("asks at once, rings once, and asks again every five seconds without ringing", async () => {
+    prober.watch(key, [target()]);
+    await clock.advance(0);
+    const result = prober.result(key, "pod-a");
+    assert.equal(result?.facts?.version, "v0.34.2");
+    assert.deepEqual(result?.facts?.platforms, ["linux/amd64"]);
+    await clock.advance(10_000);
+    assert.deepEqual([daemon.questions, rings, daemon.open], [3, 1, 1]);
+  });
+
+  it("asks a daemon that does not answer often at first, then ever more seldom", async () => {
+    daemon.answer = refuse;
+    prober.watch(key, [target()]);
+    await clock.advance(1_000);
+    assert.equal(reason(), "ConnectionRefused");
+    assert.ok(daemon.questions >= 3, `${daemon.questions} in the first second`);
+    await clock.advance(600_000);
+    const before = daemon.questions;
+    await clock.advance(60_000);
+    assert.equal(daemon.questions - before, 4);
+  });
+
+  it("forgives one that answered before a single failure, and asks again at once", async () => {
+    prober.watch(key, [target()]);
+    await clock.advance(0);
+    let failures = 1;
+    daemon.answer = () => (failures-- > 0 ? refuse() : Promise.resolve({ version: "0.34.2" }));
+    await clock.advance(6_000);
+    assert.deepEqual([reason(), rings], [undefined, 1]);
+    daemon.answer = refuse;
+    await clock.advance(6_000);
+    assert.equal(reason(), "ConnectionRefused");
+    assert.equal(
+      prober.result(key, "pod-a")?.facts?.version,
+      "v0.34.2",
+      "what it last said is kept",
+    );
+  });
+
+  it("gives up on one that says nothing after five seconds", async () => {
+    daemon.answer = (signal) =>
+      new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(new Error("aborted"))),
+      );
+    prober.watch(key, [target()]);
+    await clock.advance(4_999);
+    assert.equal(prober.result(key, "pod-a"), undefined);
+    await clock.advance(1);
+    assert.match(prober.result(key, "pod-a")?.problem?.message ?? "", /did not answer within 5 s/);
+  });
+
+  const daemons: [string, string, number, string | undefined][] = [
+    ["below the floor", "v0.31.2", 1, "BuilderTooOld"],
+    ["at the floor", "v0.32.2", 1, undefined],
+    ["without a worker", "v0.34.2", 0, "NotAnswering"],
+  ];
+  for (const [name, version, workers, expected] of daemons) {
+    it(`says of a daemon ${name}: ${expected ?? "fine"}`, async () => {
+      daemon.answer = () => Promise.resolve({ version });
+      daemon.workers = daemon.workers.slice(0, workers);
+      prober.watch(key, [target()]);
+      await clock.advance(0);
+      assert.equal(reason(), expected);
+    });
+  }
+
+  it("keeps what it knows of the same daemon, and forgets it for another one of the same name", async () => {
+    prober.watch(key, [target()]);
+    await clock.advance(0);
+    prober.watch(key, [target()]);
+    assert.equal(prober.result(key, "pod-a")?.kind, "answered");
+    daemon.answer = () => new Promise(() => undefined);
+    prober.watch(key, [target("2")]);
+    assert.equal(prober.result(key, "pod-a"), undefined);
+  });
+
+  it("asks nothing more once an instance is no longer watched, and leaves no timer", async () => {
+    prober.watch(key, [target()]);
+    await clock.advance(0);
+    prober.watch(key, []);
+    await clock.advance(60_000);
+    assert.deepEqual([daemon.questions, clock.timers], [1, 0]);
+    assert.equal(prober.result(key, "pod-a"), undefined);
+  });
+});
