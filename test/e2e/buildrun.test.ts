@@ -86,21 +86,21 @@ describe("a BuildRun in a cluster", () => {
       "a target that does not exist",
       `${base}RUN true\n`,
       { target: "relaese" },
-      { class: "User", reason: "TargetNotFound" },
+      { class: "User", reason: "UnknownTarget" },
     ],
     [
       "a Secret that does not exist",
       `${base}RUN --mount=type=secret,id=s true\n`,
       {
         serviceAccountName: "reader",
-        secrets: [{ id: "s", secretKeyRef: { name: "no", key: "k" } }],
+        secrets: [{ id: "s", secretKeyRef: { name: "absent", key: "k" } }],
       },
       { class: "User", reason: "SecretNotFound" },
     ],
     [
       "a Secret that the run's account may not read",
       `${base}RUN --mount=type=secret,id=s true\n`,
-      { secrets: [{ id: "s", secretKeyRef: { name: "no", key: "k" } }] },
+      { secrets: [{ id: "s", secretKeyRef: { name: "absent", key: "k" } }] },
       { class: "Policy", reason: "SecretForbidden" },
     ],
   ];
@@ -146,7 +146,7 @@ describe("a BuildRun in a cluster", () => {
     );
     const { failure } = await cluster.finished(ns, "wrong-password");
     assert.equal(failure?.class, "Registry", failure?.message);
-    assert.equal(failure?.reason, "RegistryUnauthorized", failure?.message);
+    assert.equal(failure?.reason, "RegistryAuthFailed", failure?.message);
   });
 
   it("names a git repository that cannot be reached", async () => {
