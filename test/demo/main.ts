@@ -20,7 +20,7 @@ interface Run {
   readonly status?: {
     readonly phase?: string;
     readonly completionTime?: string;
-    readonly queue?: { readonly message?: string };
+    readonly conditions?: readonly { readonly type: string; readonly message: string }[];
     readonly progress?: { total: number; completed: number; current?: string };
     readonly outputs?: readonly { image: { tags: string[]; digest: string } }[];
     readonly failure?: { readonly reason: string; readonly message: string };
@@ -40,10 +40,10 @@ async function kubectl(
 /** What the run is doing, in one line. */
 function doing({ status }: Run): string {
   if (status?.phase === undefined) return "waiting for the controller";
-  const { phase, queue, progress } = status;
-  if (phase !== "Running") return `${phase}: ${queue?.message ?? "no more to say"}`;
-  const steps = progress === undefined ? "" : ` ${progress.completed}/${progress.total}`;
-  return `Running${steps}: ${progress?.current ?? "solve sent"}`;
+  const { phase, conditions, progress } = status;
+  const said = conditions?.find(({ type }) => type === "Succeeded")?.message;
+  if (phase !== "Running" || progress?.current === undefined) return `${phase}: ${said}`;
+  return `Running ${progress.completed}/${progress.total}: ${progress.current}`;
 }
 
 /** Follows the run until it ends, saying each change once. */
