@@ -13,6 +13,8 @@ export interface ErrorRow {
     readonly detail?: string;
     readonly codes?: readonly number[];
     readonly text?: RegExp;
+    /** A second text that must be there. */
+    readonly about?: RegExp;
   };
   /** What the person can do; follows what happened. */
   readonly advice: string;
@@ -20,23 +22,13 @@ export interface ErrorRow {
 
 const grpc = {
   cancelled: 1,
-  unknown: 2,
   deadlineExceeded: 4,
-  notFound: 5,
-  alreadyExists: 6,
-  permissionDenied: 7,
   resourceExhausted: 8,
-  unimplemented: 12,
   unavailable: 14,
-  unauthenticated: 16,
 } as const;
 
 const gitSource =
   /failed to fetch remote|git (?:stderr|clone|fetch|ls-remote)|repository does not contain ref|failed to load cache key:.*git/i;
-
-function git(text: RegExp): RegExp {
-  return new RegExp(`(?=[^]*(?:${gitSource.source}))[^]*(?:${text.source})`, "i");
-}
 
 type Row = readonly [
   reason: string,
@@ -151,9 +143,8 @@ const rows: readonly Row[] = [
     "Source",
     "final",
     {
-      text: git(
-        /Authentication failed|could not read (?:Username|Password)|Permission denied|Invalid username or|HTTP Basic: Access denied|403|terminal prompts disabled|Host key verification failed|repository not found/,
-      ),
+      about: gitSource,
+      text: /Authentication failed|could not read (?:Username|Password)|Permission denied|Invalid username or|HTTP Basic: Access denied|403|terminal prompts disabled|Host key verification failed|repository not found/i,
     },
     "Check the credentials of the git context: token, user and password, or SSH key and known hosts.",
   ],
@@ -162,9 +153,8 @@ const rows: readonly Row[] = [
     "Source",
     "final",
     {
-      text: git(
-        /does not contain ref|couldn't find remote ref|not our ref|unknown revision|invalid reference|reference is not a tree|bad object/,
-      ),
+      about: gitSource,
+      text: /does not contain ref|couldn't find remote ref|not our ref|unknown revision|invalid reference|reference is not a tree|bad object/i,
     },
     "The repository has no such branch, tag or commit.",
   ],
@@ -173,9 +163,8 @@ const rows: readonly Row[] = [
     "Source",
     "final",
     {
-      text: git(
-        /repository .*not found|does not appear to be a git repository|not found: did you run/,
-      ),
+      about: gitSource,
+      text: /repository .*not found|does not appear to be a git repository|not found: did you run/i,
     },
     "Check the URL of the git context.",
   ],
@@ -208,7 +197,7 @@ const rows: readonly Row[] = [
     "RegistryUnavailable",
     "Registry",
     "retry",
-    { text: /(?:unexpected status(?: code)?|response status|received).{0,200}\b5\d\d\b/i },
+    { text: /(?:unexpected status(?: code)?|received).{0,200}\b5\d\d\b/i },
     "The registry failed; this may pass.",
   ],
   [
@@ -359,13 +348,23 @@ export const errorTable: readonly ErrorRow[] = rows.map(
   }),
 );
 
+const headChars = 4096;
+
+/** Messages come from a daemon that runs other people's Dockerfiles: what is matched against them is bounded. */
+function clipped(message: string): string {
+  if (message.length <= 2 * headChars) return message;
+  return `${message.slice(0, headChars)}\n${message.slice(-headChars)}`;
+}
+
 /** The first row that holds for these facts. */
 export function rowOf(facts: ErrorFacts): ErrorRow {
+  const message = clipped(facts.message);
   const row = errorTable.find(
     ({ when }) =>
       (when.detail === undefined || facts.details.has(when.detail)) &&
       (when.codes === undefined || when.codes.includes(facts.code)) &&
-      (when.text === undefined || when.text.test(facts.message)),
+      (when.about === undefined || when.about.test(message)) &&
+      (when.text === undefined || when.text.test(message)),
   );
   if (row === undefined) throw new TypeError("the error table has no last row");
   return row;

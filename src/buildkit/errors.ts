@@ -111,13 +111,15 @@ function classified(facts: ErrorFacts, cause: unknown, transcript?: Transcript):
 }
 
 const maxMessage = 1024;
+const maxRead = 4 * maxMessage;
 
 /** Daemons prefix causes with their own work; the last cause says most. URLs may hold credentials. */
 function tidy(message: string): string {
   const plain = message
+    .slice(0, maxRead)
     .replace(/^(?:failed to solve(?: with frontend \S+)?: )+/, "")
     .replace(/failed to compute cache key: |failed to calculate checksum of ref \S+: /g, "")
-    .replace(/(\w+:\/\/)[^\s/@]*@/g, "$1")
+    .replace(/\b(\w{1,16}:\/\/)[^\s/@]*@/g, "$1")
     .replace(/\s+/g, " ")
     .trim();
   return plain.length > maxMessage ? `${plain.slice(0, maxMessage)}…` : plain;
