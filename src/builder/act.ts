@@ -14,7 +14,7 @@ import {
 } from "../kube/types.ts";
 import { builders, clusterBuilders, type StoredBuilder } from "./caches.ts";
 import { hashOf, type Decision, type Written } from "./decide.ts";
-import { oneLine, type Problem } from "./problem.ts";
+import { oneLine, type Problem } from "./health/problem.ts";
 
 /** What the writes need. */
 export interface ActDeps {

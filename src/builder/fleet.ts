@@ -12,7 +12,7 @@ import {
   remoteInstanceFacts,
   runningPod,
   type InstanceFacts,
-} from "./facts.ts";
+} from "./health/facts.ts";
 import {
   builderKey,
   type BuilderRef,
@@ -21,9 +21,9 @@ import {
   type InstanceLoad,
   type NotReady,
 } from "./instance.ts";
-import type { Prober } from "./probe.ts";
+import type { Prober } from "./health/probe.ts";
 import { mainProblem } from "./status.ts";
-import { podEndpoint, remoteEndpointOf, type TargetDeps } from "./targets.ts";
+import { podEndpoint, remoteEndpointOf, type TargetDeps } from "./health/targets.ts";
 import { ownedBy } from "./world.ts";
 
 /** The name that is meant when nobody says which Builder. */

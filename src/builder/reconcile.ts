@@ -18,9 +18,9 @@ import { contentHash } from "./kubernetes/hash.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { templateHashOf } from "./kubernetes/workload.ts";
 import type { Identities } from "./pki/identities.ts";
-import type { Prober } from "./probe.ts";
+import type { Prober } from "./health/probe.ts";
 import { builderStatus } from "./status.ts";
-import { probeTargets, type TargetDeps } from "./targets.ts";
+import { probeTargets, type TargetDeps } from "./health/targets.ts";
 import { gather, tlsOwners, type BuilderWorld } from "./world.ts";
 
 /** What a reconcile of a Builder works with. */

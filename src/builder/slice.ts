@@ -32,7 +32,7 @@ import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
 import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { Identities } from "./pki/identities.ts";
-import { Prober } from "./probe.ts";
+import { Prober } from "./health/probe.ts";
 import { reconcileBuilder } from "./reconcile.ts";
 
 /** What the slice is made of. */

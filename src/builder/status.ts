@@ -11,9 +11,9 @@ import {
   type GcRule,
 } from "../api/v1alpha1/index.ts";
 import type { GcRule as DaemonGcRule } from "../buildkit/client-types.ts";
-import { oldest } from "./answers.ts";
-import type { InstanceFacts } from "./facts.ts";
-import { needsPerson, oneLine, worst, type Problem } from "./problem.ts";
+import { oldest } from "./health/answers.ts";
+import type { InstanceFacts } from "./health/facts.ts";
+import { needsPerson, oneLine, worst, type Problem } from "./health/problem.ts";
 
 /** What the status is made of. */
 export interface StatusInput {

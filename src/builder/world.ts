@@ -14,14 +14,14 @@ import {
   type BuilderCaches,
   type StoredBuilder,
 } from "./caches.ts";
-import { podInstance, remoteInstanceFacts, type InstanceFacts } from "./facts.ts";
+import { podInstance, remoteInstanceFacts, type InstanceFacts } from "./health/facts.ts";
 import { builderKey, type BuilderRef } from "./instance.ts";
 import { workloadProblem, type Warning } from "./kubernetes/reasons.ts";
 import { stateVolume } from "./kubernetes/pod.ts";
 import type { Workload } from "./kubernetes/workload.ts";
 import { workloadNamespace } from "./names.ts";
-import type { Prober } from "./probe.ts";
-import type { Problem } from "./problem.ts";
+import type { Prober } from "./health/probe.ts";
+import type { Problem } from "./health/problem.ts";
 
 /** One snapshot. */
 export interface BuilderWorld {

@@ -2,7 +2,7 @@
 // controller say, and puts it in one sentence with the next move. Pure.
 
 import type { Pod } from "../../kube/types.ts";
-import { oneLine, type Problem } from "../problem.ts";
+import { oneLine, type Problem } from "../health/problem.ts";
 import { stateVolume } from "./pod.ts";
 import type { Workload } from "./workload.ts";
 

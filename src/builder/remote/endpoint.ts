@@ -7,7 +7,7 @@ import { KilnError } from "../../errors/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { isApiError } from "../../kube/errors.ts";
 import { secrets, type Secret } from "../../kube/types.ts";
-import type { ProblemReason } from "../problem.ts";
+import type { ProblemReason } from "../health/problem.ts";
 
 /** `spec.remote`. */
 export type RemoteDriver = NonNullable<BuilderSpec["remote"]>;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { isBelowFloor, oldest, probeProblem } from "../../../src/builder/answers.ts";
-import type { Problem } from "../../../src/builder/problem.ts";
+import { isBelowFloor, oldest, probeProblem } from "../../../src/builder/health/answers.ts";
+import type { Problem } from "../../../src/builder/health/problem.ts";
 import { BuildkitError } from "../../../src/buildkit/errors.ts";
 import { KilnError } from "../../../src/errors/index.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { podInstance, runningPod } from "../../../src/builder/facts.ts";
-import type { ProbeResult } from "../../../src/builder/probe.ts";
+import { podInstance, runningPod } from "../../../src/builder/health/facts.ts";
+import type { ProbeResult } from "../../../src/builder/health/probe.ts";
 import { aContainer, anAnswer, aPod } from "./samples.ts";
 
 const refused: ProbeResult = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pino } from "pino";
-import { Prober, type ProbeTarget } from "../../../src/builder/probe.ts";
+import { Prober, type ProbeTarget } from "../../../src/builder/health/probe.ts";
 import type { BuildkitClient, DaemonInfo } from "../../../src/buildkit/client-types.ts";
 import { FakeClock } from "../runtime/fake-clock.ts";
 

@@ -5,7 +5,7 @@ import {
   type Warning,
 } from "../../../src/builder/kubernetes/reasons.ts";
 import { workload, type Workload } from "../../../src/builder/kubernetes/workload.ts";
-import type { Problem } from "../../../src/builder/problem.ts";
+import type { Problem } from "../../../src/builder/health/problem.ts";
 import type { Pod } from "../../../src/kube/types.ts";
 import { aContainer, aPod, aRender } from "./samples.ts";
 

@@ -3,7 +3,7 @@
 import { parseBuilder } from "../../../src/api/parse.ts";
 import type { BuilderSpec, BuilderSpecInput } from "../../../src/api/v1alpha1/index.ts";
 import type { RenderInput } from "../../../src/builder/kubernetes/input.ts";
-import type { ProbeResult } from "../../../src/builder/probe.ts";
+import type { ProbeResult } from "../../../src/builder/health/probe.ts";
 import type { Pod } from "../../../src/kube/types.ts";
 
 /** A spec with its defaults filled in. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
 import { findCondition } from "../../../src/api/condition.ts";
-import { podInstance, remoteInstanceFacts } from "../../../src/builder/facts.ts";
+import { podInstance, remoteInstanceFacts } from "../../../src/builder/health/facts.ts";
 import { builderStatus, type StatusInput } from "../../../src/builder/status.ts";
 import { aContainer, anAnswer, aPod, aSpec } from "./samples.ts";
 

@@ -1,16 +1,16 @@
 // Which daemons of a Builder can be dialled, and how? Used by the probes and by runs: both take the same way.
 
-import type { BuilderSpec } from "../api/v1alpha1/index.ts";
-import type { Endpoint } from "../buildkit/endpoint.ts";
-import type { KubeClient } from "../kube/client.ts";
+import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
+import type { Endpoint } from "../../buildkit/endpoint.ts";
+import type { KubeClient } from "../../kube/client.ts";
 import { remoteInstance, runningPod } from "./facts.ts";
-import type { BuilderRef } from "./instance.ts";
-import { contentHash } from "./kubernetes/hash.ts";
-import { buildkitPort, serverName, workloadNamespace } from "./names.ts";
-import type { Identities } from "./pki/identities.ts";
+import type { BuilderRef } from "../instance.ts";
+import { contentHash } from "../kubernetes/hash.ts";
+import { buildkitPort, serverName, workloadNamespace } from "../names.ts";
+import type { Identities } from "../pki/identities.ts";
 import type { ProbeTarget } from "./probe.ts";
-import { remoteEndpoint } from "./remote/endpoint.ts";
-import type { BuilderWorld } from "./world.ts";
+import { remoteEndpoint } from "../remote/endpoint.ts";
+import type { BuilderWorld } from "../world.ts";
 
 /** What dialling needs. */
 export interface TargetDeps {

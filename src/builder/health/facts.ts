@@ -1,10 +1,10 @@
 // How is each instance of a Builder? Puts together what Kubernetes and BuildKit say about it. The one
 // judgement of "ready", for status and for placement alike. Pure.
 
-import type { RemoteDriver } from "../api/v1alpha1/index.ts";
-import type { Pod } from "../kube/types.ts";
-import { podProblem, type Warning } from "./kubernetes/reasons.ts";
-import { buildkitPort, tlsAnnotation } from "./names.ts";
+import type { RemoteDriver } from "../../api/v1alpha1/index.ts";
+import type { Pod } from "../../kube/types.ts";
+import { podProblem, type Warning } from "../kubernetes/reasons.ts";
+import { buildkitPort, tlsAnnotation } from "../names.ts";
 import type { DaemonFacts, ProbeResult } from "./probe.ts";
 import type { Problem } from "./problem.ts";
 

@@ -1,6 +1,6 @@
 // What does an answer of BuildKit, or its silence, mean for a Builder? Pure.
 
-import { KilnError } from "../errors/index.ts";
+import { KilnError } from "../../errors/index.ts";
 import { oneLine, type Problem, type ProblemReason } from "./problem.ts";
 
 /** Oldest BuildKit that Kiln builds with: before it, malicious frontends and Dockerfiles get out of their sandbox. */
