@@ -169,12 +169,12 @@ function ownedBy(folder: string): ProcessIdentity[] {
 /** Ends every process of a state folder: the recorded ones, and strays by their environment. */
 export async function endAll(folder: string): Promise<void> {
   const pids = path.join(folder, "pids");
-  for (const file of existsSync(pids) ? readdirSync(pids) : []) {
-    const identity = recorded(folder, path.basename(file, ".json"));
-    if (identity !== undefined) await end(identity, { politeMs: stateless });
-    rmSync(path.join(pids, file), { force: true });
-  }
-  await Promise.all(ownedBy(folder).map((identity) => end(identity, { politeMs: stateless })));
+  const names = existsSync(pids)
+    ? readdirSync(pids).map((file) => path.basename(file, ".json"))
+    : [];
+  const known = names.flatMap((name) => recorded(folder, name) ?? []);
+  await Promise.all([...known, ...ownedBy(folder)].map((one) => end(one, { politeMs: stateless })));
+  rmSync(pids, { recursive: true, force: true });
 }
 
 /** Reads a process record; undefined when there is none that can be read. */

@@ -58,7 +58,7 @@ export function registrySections(mirror: string | undefined, insecure: readonly 
 }
 
 /** Adds the parent control group to the table worker.oci, which TOML allows only once. */
-function withCgroupParent(config: string, parent: string): string {
+export function withCgroupParent(config: string, parent: string): string {
   const line = `  defaultCgroupParent = "${parent}"`;
   const table = /^\s*\[worker\.oci\]\s*$/m;
   if (table.test(config)) return config.replace(table, (found) => `${found}\n${line}`);

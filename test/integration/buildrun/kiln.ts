@@ -23,7 +23,7 @@ import { rootLogger } from "../../../src/log.ts";
 import { type ControlPlane, controlPlane } from "../../cluster/index.ts";
 
 export const buildRunType = resourceType<BuildRun>(buildRunKind);
-export const never = new AbortController().signal;
+export const never: AbortSignal = new AbortController().signal;
 
 /** An API server with Kiln's CRDs, and a client with every right. */
 export interface Server {

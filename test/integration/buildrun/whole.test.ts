@@ -98,11 +98,8 @@ describe("a remote Builder and its runs", () => {
     const made = { metadata: { namespace, name: "default" }, spec: { remote } };
     await server.client.create(builderType, made as never, never);
     await until("the Builder to count the run", async () => {
-      const builder: Builder | undefined = await server.client.get(
-        builderType,
-        made.metadata,
-        never,
-      );
+      const stored = await server.client.get(builderType, made.metadata, never);
+      const builder = stored as Builder | undefined;
       return builder?.status?.runningRuns === 1;
     });
     const { status } = await ends(server, run);
@@ -114,11 +111,8 @@ describe("a remote Builder and its runs", () => {
       instance: "remote-0",
     });
     await until("the Builder to be idle", async () => {
-      const builder: Builder | undefined = await server.client.get(
-        builderType,
-        made.metadata,
-        never,
-      );
+      const stored = await server.client.get(builderType, made.metadata, never);
+      const builder = stored as Builder | undefined;
       return (builder?.status?.runningRuns ?? 0) === 0;
     });
   });
