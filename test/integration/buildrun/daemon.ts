@@ -98,14 +98,22 @@ export function aDaemon(o: DaemonOptions = {}): Daemon {
       0,
       "slots still held",
     );
-    await until("the daemon to be idle", async () => {
-      const { stdout } = await daemon.buildkitd
-        .buildctl(["debug", "histories", "--active"])
-        .catch(() => ({ stdout: "" }));
-      return !stdout.includes("Running");
-    });
+    await until("the daemon to be idle", async () => (await solving(daemon)).length === 0, 20_000);
   });
   return daemon;
+}
+
+/** Refs that the daemon solves now, by its own word. */
+export async function solving({
+  buildkitd: { buildctl },
+}: Pick<Daemon, "buildkitd">): Promise<string[]> {
+  const { stdout } = await buildctl(["debug", "histories"]);
+  const [head, ...lines] = stdout.trim().split("\n");
+  assert.match(head ?? "", /^TYPE\s+REF\s/, "the table of histories");
+  return lines.flatMap((line) => {
+    const [type, ref] = line.split(/\s+/);
+    return type === "STARTED" && ref !== undefined ? [ref] : [];
+  });
 }
 
 /** Starts an agent and a controller over what is there. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type Registry, registry } from "../../cluster/index.ts";
-import { aDaemon, build, image, inline, secret, start, succeeds } from "./daemon.ts";
+import { aDaemon, build, image, inline, secret, solving, start, succeeds } from "./daemon.ts";
 import { buildRunType, ends, never, reaches, reason, remove, current, until } from "./kiln.ts";
 
 describe("a failing run on a real buildkitd", () => {
@@ -174,11 +174,13 @@ describe("a failing run on a real buildkitd", () => {
       daemon,
       inline("FROM busybox\nRUN sleep 602\n", image(daemon, "deleted:1")),
     );
-    await reaches(daemon.server, run, "running", ({ status }) => status?.phase === "Running");
+    const ref = `${run.metadata.uid}-1`;
+    await until("the daemon to solve it", async () => (await solving(daemon)).includes(ref));
     await remove(daemon.server, run);
     await until(
       "the run to be gone",
       async () => (await current(daemon.server, run)) === undefined,
     );
+    assert.deepEqual(await solving(daemon), [], "the solve ended before the run went away");
   });
 });
