@@ -104,10 +104,8 @@ export function aDaemon(o: DaemonOptions = {}): Daemon {
 }
 
 /** Refs that the daemon solves now, by its own word. */
-export async function solving({
-  buildkitd: { buildctl },
-}: Pick<Daemon, "buildkitd">): Promise<string[]> {
-  const { stdout } = await buildctl(["debug", "histories"]);
+export async function solving({ buildkitd: peer }: Pick<Daemon, "buildkitd">): Promise<string[]> {
+  const { stdout } = await peer.buildctl(["debug", "histories"]);
   const [head, ...lines] = stdout.trim().split("\n");
   assert.match(head ?? "", /^TYPE\s+REF\s/, "the table of histories");
   return lines.flatMap((line) => {
