@@ -2,6 +2,7 @@
 // The `kiln` command. Each subcommand loads what it needs only when it runs, so that `kiln --help`
 // does not pay for the operator's imports.
 
+import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { ControllerConfig } from "../config.ts";
@@ -55,9 +56,28 @@ function controllerCommand(): Command {
     });
 }
 
+/** Exit code 1 when a file is not as it should be; every finding on a line of its own. */
+function lintCommand(): Command {
+  return new Command("lint")
+    .description("Check manifests of Kiln without a cluster, as far as the schemas can tell.")
+    .argument("<file...>", "YAML files; - is standard input")
+    .action(async (files: readonly string[]) => {
+      const { lint } = await import("./lint.ts");
+      for (const file of files) {
+        const { checked, findings } = lint(readFileSync(file === "-" ? 0 : file, "utf8"));
+        for (const { line, object, message } of findings) {
+          console.log(`${file}:${line}: ${object === "" ? "" : `${object}: `}${message}`);
+        }
+        if (findings.length > 0) process.exitCode = 1;
+        else console.log(`${file}: ${checked} objects of Kiln, nothing wrong`);
+      }
+    });
+}
+
 enableCompileCache();
 await new Command("kiln")
   .description("BuildKit as a build farm inside Kubernetes.")
   .version(version, "--version", "print the version")
   .addCommand(controllerCommand())
+  .addCommand(lintCommand())
   .parseAsync();

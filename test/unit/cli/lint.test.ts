@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { lint } from "../../../src/cli/lint.ts";
+
+const run = (spec: string): string =>
+  `apiVersion: kiln.build/v1alpha1\nkind: BuildRun\nmetadata: {name: web}\nspec: ${spec}\n`;
+
+describe("lint", () => {
+  const examples = path.join(import.meta.dirname, "../../../examples");
+  for (const file of readdirSync(examples).filter((name) => name.endsWith(".yaml"))) {
+    it(`finds nothing wrong with examples/${file}`, () => {
+      const { checked, findings } = lint(readFileSync(path.join(examples, file), "utf8"));
+      assert.deepEqual(findings, []);
+      assert.ok(checked > 0);
+    });
+  }
+
+  it("names the object, its line and the field", () => {
+    const text = `kind: Secret\napiVersion: v1\n---\n${run("{context: {none: {}}, dockerfile: {inline: 3}}")}`;
+    const { checked, findings } = lint(text);
+    assert.equal(checked, 1);
+    assert.deepEqual(
+      findings.map(({ line, object }) => [line, object]),
+      [[4, "BuildRun web"]],
+    );
+    assert.match(findings[0]?.message ?? "", /spec\.dockerfile\.inline/);
+  });
+
+  it("names a kind that does not exist", () => {
+    const [finding] = lint("apiVersion: kiln.build/v1alpha1\nkind: Build\n").findings;
+    assert.match(finding?.message ?? "", /no Build; use one of Builder, ClusterBuilder, BuildRun/);
+  });
+
+  it("says where a file is no YAML, and still reads the other documents", () => {
+    const { checked, findings } = lint(
+      `a: [1\n---\n${run("{context: {none: {}}, dockerfile: {inline: x}}")}`,
+    );
+    assert.equal(findings.length, 1);
+    assert.equal(checked, 1);
+  });
+
+  it("takes an empty file for one without objects of Kiln", () => {
+    assert.deepEqual(lint(""), { checked: 0, findings: [] });
+  });
+});
