@@ -59,10 +59,18 @@ export function serveSession(
       else answer(stream, methods.get(path), { path, metadata: metadataOf(raw) });
     },
   );
+  // A session that is destroyed over a Duplex does not always emit its own "close".
   const closed = new Promise<void>((resolve) => {
     session.once("close", resolve);
+    bytes.once("close", resolve);
   });
-  return { closed, destroy: () => session.destroy() };
+  return {
+    closed,
+    destroy() {
+      session.destroy();
+      bytes.destroy();
+    },
+  };
 }
 
 function answerHealth(stream: ServerHttp2Stream): void {

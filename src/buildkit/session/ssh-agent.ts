@@ -32,12 +32,35 @@ function invalidKey(why: string): KilnError {
   });
 }
 
-/** Reads an unencrypted private key (OpenSSH, PKCS #1, PKCS #8). Throws KilnError User/SshKeyInvalid. */
+/** PKCS #8, which ssh2 does not read, in the older form of its kind; Ed25519 has none and is done here. */
+function fromPkcs8(text: string): AgentKey | string {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(text);
+  } catch {
+    throw invalidKey("its form is unknown");
+  }
+  if (key.asymmetricKeyType === "ed25519") {
+    const raw = Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url");
+    const blob = Buffer.concat([string("ssh-ed25519"), string(raw)]);
+    return { type: "ssh-ed25519", blob, comment: "", key };
+  }
+  if (key.asymmetricKeyType === "rsa")
+    return key.export({ format: "pem", type: "pkcs1" }).toString();
+  if (key.asymmetricKeyType === "ec") return key.export({ format: "pem", type: "sec1" }).toString();
+  throw invalidKey("SSH has no keys of its kind");
+}
+
+/** Reads an unencrypted private key (OpenSSH, PKCS #1, SEC 1, PKCS #8). Throws KilnError User/SshKeyInvalid. */
 export function parsePrivateKey(text: string | Buffer): AgentKey {
-  const parsed = ssh2.utils.parseKey(`${text.toString().trim()}\n`);
+  const trimmed = `${text.toString().trim()}\n`;
+  const known = trimmed.startsWith("-----BEGIN PRIVATE KEY-----") ? fromPkcs8(trimmed) : trimmed;
+  if (typeof known !== "string") return known;
+  const parsed = ssh2.utils.parseKey(known);
   if (parsed instanceof Error) {
     // The parser's own words never quote the key.
-    throw invalidKey(/encrypted/i.test(parsed.message) ? "it is encrypted" : "its form is unknown");
+    const encrypted = /encrypted/i.test(parsed.message) || known.includes("BEGIN ENCRYPTED");
+    throw invalidKey(encrypted ? "it is encrypted" : "its form is unknown");
   }
   const [only] = Array.isArray(parsed) ? parsed : [parsed];
   if (only?.isPrivateKey() !== true) throw invalidKey("it is a public key");
