@@ -62,11 +62,16 @@ function call(
     stream.on("data", (chunk: Buffer) => got.push(...reader.push(chunk)));
     stream.on("error", reject);
     stream.on("close", () => {
-      const message = decodeURIComponent(String(last["grpc-message"] ?? ""));
+      const message = decodeURIComponent(messageOf(last));
       resolve({ status: Number(last["grpc-status"] ?? -1), message, messages: got });
     });
     for (const message of messages)
       stream.write(Buffer.concat([frameHead(message.length), message]));
     stream.end();
   });
+}
+
+function messageOf(headers: { [name: string]: unknown }): string {
+  const message = headers["grpc-message"];
+  return typeof message === "string" ? message : "";
 }
