@@ -226,7 +226,9 @@ const fields = {
     ),
   timeout: duration("1s", "168h")
     .default("1h")
-    .describe("How long the run may take from the start of its first attempt, repeated attempts included."),
+    .describe(
+      "How long the run may take from the start of its first attempt, repeated attempts included.",
+    ),
   retry: section(Retry).describe("When a run is started again."),
   ttlAfterFinished: duration("0s", "8760h")
     .optional()
