@@ -1,6 +1,6 @@
 // How do two tools at once build one thing once? A file with the owner's identity; a dead owner's is
 // taken over.
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { identify, ProcessIdentity, stillRuns } from "./identity.ts";
@@ -17,8 +17,17 @@ function owner(file: string): ProcessIdentity | undefined {
   }
 }
 
-/** Takes the lock by a hard link, which fails if the name exists: the file is never half written. */
 function take(file: string): boolean {
+  try {
+    return tryTake(file);
+  } catch {
+    // Another was faster at taking over; the next look tells whether it still holds the lock.
+    return false;
+  }
+}
+
+/** Takes the lock by a hard link, which fails if the name exists: the file is never half written. */
+function tryTake(file: string): boolean {
   const mine = `${file}.${process.pid}`;
   writeFileSync(mine, JSON.stringify(identify(process.pid)));
   try {
@@ -26,8 +35,12 @@ function take(file: string): boolean {
     return true;
   } catch {
     const holder = owner(file);
-    if (holder !== undefined && !stillRuns(holder)) rmSync(file, { force: true });
-    return false;
+    if (holder === undefined || stillRuns(holder)) return false;
+    // Moved away first: of two that see a dead owner, one takes over and the other tries again.
+    renameSync(file, `${mine}.dead`);
+    rmSync(`${mine}.dead`);
+    linkSync(mine, file);
+    return true;
   } finally {
     rmSync(mine, { force: true });
   }

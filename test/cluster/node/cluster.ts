@@ -59,8 +59,7 @@ export function isUp(folder: string): boolean {
   return alive && readState(folder)?.complete === true;
 }
 
-/** Removes a cluster and every trace of it, whatever state it is in. */
-export async function down(folder: string): Promise<void> {
+async function removeCluster(folder: string): Promise<void> {
   const state = readState(folder);
   if (state === undefined && !existsSync(folder)) return;
   await step("ending the cluster", async () => {
@@ -84,6 +83,14 @@ export async function down(folder: string): Promise<void> {
     }
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   });
+}
+
+/**
+ * Removes a cluster and every trace of it, whatever state it is in. Waits for an `up` that is at work
+ * in the same folder.
+ */
+export async function down(folder: string): Promise<void> {
+  await withLock(`${folder}.lock`, () => removeCluster(folder));
 }
 
 async function prepare(): Promise<string> {
@@ -234,10 +241,9 @@ async function startAll(folder: string): Promise<void> {
 
 /** Starts the cluster in a folder; does nothing when it is up; removes the remains of a broken one. */
 export async function up(folder: string): Promise<void> {
-  mkdirSync(path.dirname(folder), { recursive: true });
   await withLock(`${folder}.lock`, async () => {
     if (isUp(folder)) return say("the cluster is up already");
-    await down(folder);
+    await removeCluster(folder);
     mkdirSync(folder, { recursive: true });
     chmodSync(folder, 0o711);
     await step("starting the cluster", () => startAll(folder));

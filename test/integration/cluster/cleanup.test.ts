@@ -1,7 +1,7 @@
 // Does nothing of a test's servers outlive the test, even when it is killed?
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { ProcessIdentity, identify, stillRuns } from "../../cluster/base/identity.ts";
@@ -23,6 +23,19 @@ async function firstLine(child: ChildProcess): Promise<string> {
   assert.ok(child.stdout !== null);
   for await (const line of createInterface({ input: child.stdout })) return line;
   throw new Error("the child ended without a line");
+}
+
+/** True when a process with this text as part of an argument to a shell runs. */
+function runningStep(mark: string): true | undefined {
+  const found = readdirSync("/proc").some((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`sleep 600; : ${mark}`);
+    } catch {
+      return false;
+    }
+  });
+  return found ? true : undefined;
 }
 
 describe("servers of a test", function () {
@@ -70,24 +83,29 @@ describe("servers of a test", function () {
     assert.equal(existsSync(plane.folder), false);
   });
 
-  it("stop in the middle of a build leaves no process and no mount", async () => {
+  it("stop in the middle of a build ends the build's processes too", async () => {
     const daemon = await buildkitd();
     const place = scratch("context");
-    const dockerfile = path.join(place.folder, "Dockerfile");
-    writeFileSync(dockerfile, "FROM busybox\nRUN echo started && sleep 600\n");
-    const local = ["--local", `context=${place.folder}`, "--local", `dockerfile=${place.folder}`];
-    const build = daemon
-      .buildctl(["build", "--progress=plain", "--frontend=dockerfile.v0", ...local])
-      .then(() => "built")
-      .catch(() => "ended");
-    const running = (): Promise<true | undefined> =>
-      daemon
-        .buildctl(["debug", "histories"])
-        .then(({ stdout }) => (/^STARTED/m.test(stdout) ? true : undefined));
-    await waitFor("a running build", running, { deadlineMs: 30_000, processes: [daemon.process] });
-    await daemon.stop();
-    place.remove();
-    assert.equal(await build, "ended");
-    assert.equal(existsSync(daemon.root), false);
+    try {
+      const dockerfile = path.join(place.folder, "Dockerfile");
+      // The comment after the command keeps the shell, and with it the mark, in the process list.
+      writeFileSync(dockerfile, `FROM busybox\nRUN sleep 600; : ${place.id}\n`);
+      const local = ["--local", `context=${place.folder}`, "--local", `dockerfile=${place.folder}`];
+      const build = daemon
+        .buildctl(["build", "--progress=plain", "--frontend=dockerfile.v0", ...local])
+        .then(() => "built")
+        .catch(() => "ended");
+      await waitFor("a running step", async () => runningStep(place.id), {
+        deadlineMs: 30_000,
+        processes: [daemon.process],
+      });
+      await daemon.stop();
+      assert.equal(await build, "ended");
+      assert.equal(runningStep(place.id), undefined);
+      assert.equal(existsSync(daemon.root), false);
+    } finally {
+      await daemon.stop();
+      place.remove();
+    }
   });
 });
