@@ -145,5 +145,5 @@ class Connection implements BuildkitClient {
 
 function isNotFound(error: unknown): boolean {
   const failure: BuildkitError = buildkitError(error);
-  return failure.grpcCode === 5 || /not found/.test(failure.message);
+  return failure.grpcCode === 5 || /not found|is deleted/.test(failure.message);
 }

@@ -16,6 +16,7 @@ import { followStatus } from "./status.ts";
 import { Transcript } from "./transcript.ts";
 
 const statusTailMs = 5_000;
+const silentTailMs = 500;
 const sessionLossMs = 15_000;
 
 /** Runs one build on a connection of its own; see BuildkitClient.solve. */
@@ -47,9 +48,11 @@ async function solveIn(
   const transcript = new Transcript();
   const statusEnd = new AbortController();
   let over = false;
+  let told = false;
   const status = followStatus(client, {
     ref: request.ref,
     onEvent: (event) => {
+      told = true;
       transcript.add(event);
       options.onEvent(event);
     },
@@ -68,8 +71,9 @@ async function solveIn(
   } catch (error) {
     over = true;
     const failure = buildkitError(error);
-    // The ref belongs to another solve: its progress is not ours to wait for.
-    if (failure.reason !== "DuplicateRef") await within(status, statusTailMs);
+    // The ref belongs to another solve: its progress is not ours to wait for. A request that the daemon refused
+    // before it made a job of it has no progress, but the daemon looks for some for 6 s.
+    if (failure.reason !== "DuplicateRef") await within(status, told ? statusTailMs : silentTailMs);
     if (options.signal.aborted) throw cancelled("The build", options.signal.reason);
     throw loss.signal.aborted ? lost(loss.signal.reason) : buildkitError(error, transcript);
   } finally {
