@@ -12,6 +12,8 @@ import {
 import path from "node:path";
 
 const root = "/sys/fs/cgroup";
+const attempts = 25;
+const attemptMs = 20;
 
 function hierarchies(): string[] {
   if (existsSync(path.join(root, "cgroup.controllers"))) return [root];
@@ -21,21 +23,34 @@ function hierarchies(): string[] {
     .map((entry) => path.join(root, entry.name));
 }
 
-function removeTree(folder: string): void {
-  if (!existsSync(folder)) return;
+function tryRemoveTree(folder: string): boolean {
+  if (!existsSync(folder)) return true;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeTree(path.join(folder, entry.name));
+    if (entry.isDirectory()) tryRemoveTree(path.join(folder, entry.name));
   }
   try {
     rmdirSync(folder);
+    return true;
   } catch {
-    // Busy: a process is still in it. The next sweep tries again.
+    return false;
   }
 }
 
-/** Removes the group `name` and everything below it from every hierarchy. */
+/**
+ * Removes the group `name` and everything below it from every hierarchy. The kernel counts a process
+ * that was just killed for a moment longer: tried again within half a second.
+ */
 export function removeCgroups(name: string): void {
-  for (const hierarchy of hierarchies()) removeTree(path.join(hierarchy, name));
+  const folders = hierarchies().map((hierarchy) => path.join(hierarchy, name));
+  for (let n = 0; n < attempts && !folders.every(tryRemoveTree); n += 1) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, attemptMs);
+  }
+}
+
+/** Names of the top groups that begin with a prefix. */
+export function cgroupsLike(prefix: string): string[] {
+  const names = hierarchies().flatMap((hierarchy) => readdirSync(hierarchy));
+  return [...new Set(names)].filter((name) => name.startsWith(prefix));
 }
 
 /** Makes the top group `name`, with the CPUs of its parent, for a kubelet's `cgroupRoot`. */

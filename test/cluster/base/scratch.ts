@@ -1,9 +1,17 @@
 // Where does a test keep its data, and who removes it when the test was killed? Each folder names its
 // owner; the next tool that makes one removes the folders of dead owners.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { removeCgroups } from "./cgroups.ts";
+import { cgroupsLike, removeCgroups } from "./cgroups.ts";
 import { identify, ProcessIdentity, stillRuns } from "./identity.ts";
 
 const prefix = "kiln-test-";
@@ -37,6 +45,10 @@ export function sweepScratch(): void {
     const folder = path.join(os.tmpdir(), name);
     const owner = ownerOf(folder);
     if (owner !== undefined && !stillRuns(owner)) removeScratch(folder);
+  }
+  // Groups whose folder is gone already: the kernel held on to them when it went.
+  for (const name of cgroupsLike(prefix)) {
+    if (!existsSync(path.join(os.tmpdir(), name))) removeCgroups(name);
   }
 }
 

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { cgroupsLike } from "../../cluster/base/cgroups.ts";
 import { ProcessIdentity, identify, stillRuns } from "../../cluster/base/identity.ts";
 import { end, start, waitFor } from "../../cluster/base/process.ts";
 import { sweepScratch } from "../../cluster/base/scratch.ts";
@@ -103,6 +104,7 @@ describe("servers of a test", function () {
       assert.equal(await build, "ended");
       assert.equal(runningStep(place.id), undefined);
       assert.equal(existsSync(daemon.root), false);
+      assert.deepEqual(cgroupsLike(path.basename(path.dirname(daemon.root))), []);
     } finally {
       await daemon.stop();
       place.remove();
