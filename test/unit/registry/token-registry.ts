@@ -11,12 +11,19 @@ export interface Account {
   readonly identityToken: string;
 }
 
+/** A request that came in; `agent` tells the daemon from us. */
+export interface SeenRequest {
+  readonly path: string;
+  readonly authorization: string;
+  readonly agent: string;
+}
+
 /** The running fake, and what it saw. */
 export interface TokenRegistry {
   readonly host: string;
   readonly realm: string;
   readonly manifest: Buffer;
-  readonly requests: { readonly path: string; readonly authorization: string }[];
+  readonly requests: SeenRequest[];
   /** Scopes that tokens were made for. */
   readonly scopes: string[];
   /** Settles at the first connection's request. */
@@ -32,7 +39,7 @@ class Fake {
   readonly manifest = Buffer.from(
     '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}',
   );
-  readonly requests: { path: string; authorization: string }[] = [];
+  readonly requests: SeenRequest[] = [];
   readonly scopes: string[] = [];
   readonly #account: Account;
   refusal = 0;
@@ -45,7 +52,8 @@ class Fake {
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://fake");
-    this.requests.push({ path: url.pathname, authorization: request.headers.authorization ?? "" });
+    const { authorization = "", "user-agent": agent = "" } = request.headers;
+    this.requests.push({ path: url.pathname, authorization, agent });
     if (this.hangs) return;
     let body = "";
     for await (const chunk of request) body += String(chunk);
