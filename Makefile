@@ -2,6 +2,8 @@
 # is built or installed by test/cluster and kept under ~/.cache/kiln.
 
 SHELL := /bin/bash
+# Programs of packages begin with `env node`: that has to be ours, whatever the machine has.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 node := node_modules/.bin/node
 # Written by npm ci; older than the lock file means that packages changed.
 installed := node_modules/.package-lock.json

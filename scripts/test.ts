@@ -2,6 +2,7 @@
 // does not hide the ones after it.
 
 import { spawn } from "node:child_process";
+import path from "node:path";
 
 interface Tally {
   passed: number;
@@ -21,6 +22,9 @@ const checks: readonly (readonly string[])[] = [
   ["node", "scripts/generate.ts", "--check"],
 ];
 
+/** Programs of packages begin with `env node`: that has to be the Node that runs this. */
+const ourPrograms = [path.dirname(process.execPath), process.env["PATH"]].join(path.delimiter);
+
 /** Runs a command with its output passed through; resolves to its exit code and what it printed. */
 async function run(argv: readonly string[]): Promise<{ code: number; output: string }> {
   const [command, ...args] = argv;
@@ -28,7 +32,7 @@ async function run(argv: readonly string[]): Promise<{ code: number; output: str
   return await new Promise((resolve, reject) => {
     const child = spawn(`node_modules/.bin/${command}`, args, {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, FORCE_COLOR: "0" },
+      env: { ...process.env, PATH: ourPrograms, FORCE_COLOR: "0" },
     });
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => {
