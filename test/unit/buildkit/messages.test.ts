@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { StatusSchema } from "../../../src/gen/google/rpc/status_pb.ts";
+import { BuildHistoryRecordSchema } from "../../../src/gen/moby/buildkit/v1/control_pb.ts";
+import { WorkerRecordSchema } from "../../../src/gen/moby/buildkit/v1/types/worker_pb.ts";
+import { targetOf } from "../../../src/buildkit/dial.ts";
+import { endpointText, parseEndpoint } from "../../../src/buildkit/endpoint.ts";
+import { historyRecordOf } from "../../../src/buildkit/history.ts";
+import { wireRequest } from "../../../src/buildkit/request.ts";
+import { resultOf } from "../../../src/buildkit/result.ts";
+import { newSessionId } from "../../../src/buildkit/session/session.ts";
+import { versionText, workerOf } from "../../../src/buildkit/workers.ts";
+
+describe("endpoints", () => {
+  const good: [text: string, target: string][] = [
+    ["tcp://builder.example:1234", "dns:builder.example:1234"],
+    ["tcp://10.0.0.1:1234", "ipv4:10.0.0.1:1234"],
+    ["tcp://[::1]:1234", "ipv6:[::1]:1234"],
+    ["unix:///run/buildkit/buildkitd.sock", "unix:/run/buildkit/buildkitd.sock"],
+  ];
+  for (const [text, target] of good) {
+    it(`reads ${text}`, () => {
+      assert.equal(endpointText(parseEndpoint(text)), text);
+      assert.equal(targetOf(parseEndpoint(text)), target);
+    });
+  }
+  const bad = [
+    "",
+    "builder:1234",
+    "tcp://builder",
+    "tcp://builder:0",
+    "tcp://builder:65536",
+    "tcp://builder:1234/path",
+    "tcp://user@builder:1234/",
+    "unix://relative",
+    "http://builder:1234",
+  ];
+  for (const text of bad) {
+    it(`refuses ${JSON.stringify(text)}`, () =>
+      assert.throws(() => parseEndpoint(text), { class: "User", reason: "InvalidEndpoint" }));
+  }
+  it("refuses TLS on a unix socket", () => {
+    assert.throws(() => parseEndpoint("unix:///x", { ca: "" }), { reason: "InvalidEndpoint" });
+  });
+});
+
+describe("a solve request", () => {
+  const request = {
+    ref: "r",
+    frontend: "dockerfile.v0",
+    frontendAttrs: { target: "t" },
+    exporters: [],
+    cacheImports: [],
+    cacheExports: [],
+  } as const;
+
+  it("tells cache imports to the solver and to the frontend", () => {
+    const imports = [{ type: "registry", attrs: { ref: "r.example/c" } }];
+    const { cache, frontendAttrs } = wireRequest({ ...request, cacheImports: imports }, "s");
+    assert.deepEqual(cache?.imports, imports);
+    assert.deepEqual(frontendAttrs, {
+      target: "t",
+      "cache-imports": '[{"Type":"registry","Attrs":{"ref":"r.example/c"}}]',
+    });
+  });
+
+  it("says nothing of a cache when there is none", () => {
+    assert.deepEqual(wireRequest(request, "s").frontendAttrs, { target: "t" });
+  });
+
+  it("numbers a source policy as the daemon does", () => {
+    const selector = { identifier: "https://h/x", match: "exact" } as const;
+    const updates = { identifier: "https://h/x", attrs: { "http.checksum": "sha256:a" } };
+    const { sourcePolicy } = wireRequest(
+      { ...request, sourcePolicy: { rules: [{ action: "convert", selector, updates }] } },
+      "s",
+    );
+    assert.deepEqual(sourcePolicy?.rules, [
+      {
+        action: 2,
+        selector: { identifier: "https://h/x", matchType: 1, constraints: [] },
+        updates,
+      },
+    ]);
+  });
+
+  it("names its session as BuildKit names its own", () => {
+    const ids = Array.from({ length: 100 }, newSessionId);
+    assert.ok(ids.every((id) => /^[0-9a-z]{25}$/.test(id)));
+    assert.equal(new Set(ids).size, 100);
+  });
+});
+
+describe("a solve's result", () => {
+  it("decodes what the image exporter says", () => {
+    const descriptor = { mediaType: "m", digest: "sha256:a", size: 5 };
+    const response = {
+      "containerimage.digest": "sha256:a",
+      "containerimage.config.digest": "sha256:c",
+      "containerimage.descriptor": Buffer.from(JSON.stringify(descriptor)).toString("base64"),
+      "image.name": "a:1,b:1",
+      "cache.manifest": "sha256:m",
+    };
+    assert.deepEqual(resultOf(response), {
+      exporterResponse: response,
+      digest: "sha256:a",
+      configDigest: "sha256:c",
+      descriptor,
+      imageNames: ["a:1", "b:1"],
+      cacheManifest: "sha256:m",
+    });
+  });
+
+  for (const descriptor of ["", "nonsense", Buffer.from("null").toString("base64")]) {
+    it(`does without the descriptor ${JSON.stringify(descriptor)}`, () => {
+      const response = { "containerimage.descriptor": descriptor };
+      assert.equal(resultOf(response).descriptor, undefined);
+    });
+  }
+});
+
+describe("a history record", () => {
+  const times = { createdAt: timestampFromMs(1000), completedAt: timestampFromMs(2000) };
+  const recordOf = (init: MessageInitShape<typeof BuildHistoryRecordSchema>, error?: Uint8Array) =>
+    historyRecordOf(create(BuildHistoryRecordSchema, { ref: "r", ...init }), error);
+
+  it("is active until it is completed", () => {
+    const record = recordOf({ createdAt: timestampFromMs(1000) });
+    assert.deepEqual([record.active, record.result, record.error], [true, undefined, undefined]);
+  });
+
+  it("puts the result together that the solve was answered", () => {
+    const record = recordOf({
+      ...times,
+      exporters: [
+        { type: "image", attrs: { name: "a:1,a:2" } },
+        { type: "image", attrs: { name: "b:1" } },
+      ],
+      result: { results: { 1: { digest: "sha256:b" }, 0: { digest: "sha256:a" } } },
+      results: {
+        "linux/amd64": {
+          attestations: [
+            { digest: "sha256:p", annotations: { "in-toto.io/predicate-type": "slsa" } },
+          ],
+        },
+      },
+    });
+    assert.deepEqual(
+      [record.result?.digest, record.result?.imageNames],
+      ["sha256:a", ["a:1", "a:2", "b:1"]],
+    );
+    assert.deepEqual(
+      record.images.map(({ exporter, descriptor }) => [exporter, descriptor.digest]),
+      [
+        [0, "sha256:a"],
+        [1, "sha256:b"],
+      ],
+    );
+    const [attestation] = record.attestations;
+    assert.deepEqual([attestation?.platform, attestation?.predicateType], ["linux/amd64", "slsa"]);
+  });
+
+  it("prefers the whole error to its short form", () => {
+    const value = new TextEncoder().encode('{"Code":7}');
+    const typeUrl = "github.com/moby/buildkit/gatewayapi.ExitMessage+json";
+    const whole = create(StatusSchema, { code: 2, message: "x", details: [{ typeUrl, value }] });
+    const short = { code: 2, message: "x" };
+    assert.equal(recordOf({ ...times, error: short }).error?.reason, "SolveFailed");
+    const told = recordOf({ ...times, error: short }, toBinary(StatusSchema, whole));
+    assert.equal(told.error?.exitCode, 7);
+  });
+});
+
+describe("workers", () => {
+  it("are told in the words that people know", () => {
+    const worker = workerOf(
+      create(WorkerRecordSchema, {
+        id: "w",
+        labels: { a: "b" },
+        platforms: [
+          { os: "linux", architecture: "amd64" },
+          { os: "linux", architecture: "arm64", variant: "v8" },
+          { os: "linux", architecture: "arm64" },
+          { os: "linux", architecture: "arm", variant: "v7" },
+        ],
+        gcPolicy: [
+          { all: true, keepDuration: 3_600_000_000_000n, maxUsedSpace: 5n, filters: ["x"] },
+        ],
+        buildkitVersion: { version: "v0.34.2" },
+      }),
+    );
+    assert.deepEqual(worker, {
+      id: "w",
+      labels: { a: "b" },
+      platforms: ["linux/amd64", "linux/arm64", "linux/arm/v7"],
+      gcPolicy: [{ all: true, filters: ["x"], keepDurationSeconds: 3600, maxUsedSpace: 5 }],
+      version: "0.34.2",
+    });
+  });
+
+  it("have versions without a v", () => {
+    assert.equal(versionText("v0.34.2-rc1"), "0.34.2-rc1");
+    assert.equal(versionText("vendor"), "vendor");
+    assert.equal(versionText(undefined), "");
+  });
+});
