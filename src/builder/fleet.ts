@@ -3,7 +3,7 @@
 
 import type { BuilderSpec } from "../api/v1alpha1/index.ts";
 import { InvalidResource } from "../api/parse.ts";
-import type { Endpoint } from "../buildkit/endpoint.ts";
+import type { Endpoint } from "../buildkit/rpc/endpoint.ts";
 import { KilnError } from "../errors/index.ts";
 import { parseStored, storedBuilder, type BuilderCaches } from "./caches.ts";
 import {

@@ -1,6 +1,6 @@
 // What a BuildKit client promises: requests, results and the port that callers code against. Types only.
-import type { BuildkitError } from "./errors.ts";
-import type { SolveEvent } from "./events.ts";
+import type { BuildkitError } from "./errors/errors.ts";
+import type { SolveEvent } from "./progress/events.ts";
 import type { Attachable } from "./session/attachable.ts";
 
 /** One exporter or cache backend with its attributes, as buildctl writes `type=x,key=value`. */

@@ -1,5 +1,4 @@
 // The calls to one buildkitd: info, workers, history and its blobs on a shared connection, solves on their own.
-import type { Client } from "@grpc/grpc-js";
 import { Content } from "../gen/containerd/services/content/v1/content_pb.ts";
 import { Control, type BuildHistoryRecord } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type {
@@ -11,13 +10,13 @@ import type {
   SolveResult,
   Worker,
 } from "./client-types.ts";
-import { dial } from "./dial.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { buildkitError, BuildkitError, cancelled } from "./errors.ts";
-import { serverStream, unary, type CallLimits } from "./grpc.ts";
-import { historyRecordOf } from "./history.ts";
+import { dial } from "./rpc/dial.ts";
+import type { Endpoint } from "./rpc/endpoint.ts";
+import { buildkitError, BuildkitError, cancelled } from "./errors/errors.ts";
+import type { CallLimits, Channel } from "./rpc/channel.ts";
+import { historyRecordOf } from "./control/history.ts";
 import { solve } from "./solve.ts";
-import { versionText, workerOf } from "./workers.ts";
+import { versionText, workerOf } from "./control/workers.ts";
 
 /** How a client behaves. */
 export interface ConnectOptions {
@@ -36,18 +35,18 @@ export function connect(endpoint: Endpoint, options: ConnectOptions = {}): Build
 
 class Connection implements BuildkitClient {
   readonly #endpoint: Endpoint;
-  readonly #client: Client;
+  readonly #channel: Channel;
   readonly #timeoutMs: number;
 
   constructor(endpoint: Endpoint, timeoutMs: number) {
     this.#endpoint = endpoint;
-    this.#client = dial(endpoint);
+    this.#channel = dial(endpoint);
     this.#timeoutMs = timeoutMs;
   }
 
   async info(signal: AbortSignal): Promise<DaemonInfo> {
     return this.#call("The call", signal, async (limits) => {
-      const { buildkitVersion } = await unary(this.#client, Control.method.info, {}, limits);
+      const { buildkitVersion } = await this.#channel.unary(Control.method.info, {}, limits);
       const revision = buildkitVersion?.revision ?? "";
       const version = versionText(buildkitVersion?.version);
       return revision === "" ? { version } : { version, revision };
@@ -56,7 +55,7 @@ class Connection implements BuildkitClient {
 
   async workers(signal: AbortSignal): Promise<Worker[]> {
     return this.#call("The call", signal, async (limits) => {
-      const { record } = await unary(this.#client, Control.method.listWorkers, {}, limits);
+      const { record } = await this.#channel.unary(Control.method.listWorkers, {}, limits);
       return record.map(workerOf);
     });
   }
@@ -80,7 +79,7 @@ class Connection implements BuildkitClient {
   async forget(ref: string, signal: AbortSignal): Promise<void> {
     return this.#call("The call", signal, async (limits) => {
       if ((await this.#record(ref, limits)) === undefined) return;
-      await unary(this.#client, Control.method.updateBuildHistory, { ref, delete: true }, limits);
+      await this.#channel.unary(Control.method.updateBuildHistory, { ref, delete: true }, limits);
     });
   }
 
@@ -89,15 +88,14 @@ class Connection implements BuildkitClient {
   }
 
   close(): void {
-    this.#client.close();
+    this.#channel.close();
   }
 
   /** Records repeat as a build goes on; the last one holds. Not there is no error, whatever the daemon says. */
   async #record(ref: string, limits: CallLimits): Promise<BuildHistoryRecord | undefined> {
     let found: BuildHistoryRecord | undefined;
     try {
-      const events = serverStream(
-        this.#client,
+      const events = this.#channel.serverStream(
         Control.method.listenBuildHistory,
         { ref, earlyExit: true },
         limits,
@@ -115,8 +113,7 @@ class Connection implements BuildkitClient {
   async #read(digest: string, limits: CallLimits): Promise<Buffer> {
     const chunks: Uint8Array[] = [];
     let size = 0;
-    for await (const { data } of serverStream(
-      this.#client,
+    for await (const { data } of this.#channel.serverStream(
       Content.method.read,
       { digest },
       limits,

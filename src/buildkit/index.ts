@@ -17,9 +17,9 @@ export type {
   TypedAttrs,
   Worker,
 } from "./client-types.ts";
-export { endpointText, parseEndpoint, type Endpoint, type TlsMaterial } from "./endpoint.ts";
-export { BuildkitError, type BuildkitErrorInit } from "./errors.ts";
-export type { ErrorSource } from "./error-details.ts";
+export { endpointText, parseEndpoint, type Endpoint, type TlsMaterial } from "./rpc/endpoint.ts";
+export { BuildkitError, type BuildkitErrorInit } from "./errors/errors.ts";
+export type { ErrorSource } from "./errors/details.ts";
 export type {
   LogEvent,
   ProgressEvent,
@@ -27,13 +27,13 @@ export type {
   SourceLines,
   VertexEvent,
   WarningEvent,
-} from "./events.ts";
+} from "./progress/events.ts";
 export type { Attachable } from "./session/attachable.ts";
-export { authProvider, type AuthOptions } from "./session/auth.ts";
-export { maxSecretBytes, secretsProvider, type SecretLookup } from "./session/secrets.ts";
+export { authProvider, type AuthOptions } from "./session/services/auth.ts";
+export { maxSecretBytes, secretsProvider, type SecretLookup } from "./session/services/secrets.ts";
 export type { DockerConfig } from "../registry/docker-config.ts";
 export { filesync } from "./session/filesync/send.ts";
 export { diskTree, type DiskTreeOptions } from "./session/filesync/disk-tree.ts";
 export { inMemoryTree, type MemoryFile } from "./session/filesync/memory-tree.ts";
 export type { Tree } from "./session/filesync/tree.ts";
-export { sshProvider, type SshKeys } from "./session/ssh.ts";
+export { sshProvider, type SshKeys } from "./session/services/ssh.ts";

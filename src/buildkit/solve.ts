@@ -2,18 +2,17 @@
 // 1. session, solve and status open together; the daemon waits for the session (5 s) and the status for the ref.
 // 2. nothing of the session ends before Solve has answered: any end before that fails the build.
 // 3. to cancel: cancel the Solve call, see the status stream end (the daemon has stopped), close the session.
-import type { Client } from "@grpc/grpc-js";
 import { Control } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { SolveOptions, SolveRequest, SolveResult } from "./client-types.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { dial } from "./dial.ts";
-import { buildkitError, BuildkitError, cancelled } from "./errors.ts";
-import { unary } from "./grpc.ts";
-import { wireRequest } from "./request.ts";
-import { resultOf } from "./result.ts";
+import type { Endpoint } from "./rpc/endpoint.ts";
+import { dial } from "./rpc/dial.ts";
+import { buildkitError, BuildkitError, cancelled } from "./errors/errors.ts";
+import type { CallHeaders, Channel } from "./rpc/channel.ts";
+import { wireRequest } from "./control/request.ts";
+import { resultOf } from "./control/result.ts";
 import { openSession, type Session } from "./session/session.ts";
-import { followStatus } from "./status.ts";
-import { Transcript } from "./transcript.ts";
+import { followStatus } from "./progress/status.ts";
+import { Transcript } from "./progress/transcript.ts";
 
 const statusTailMs = 5_000;
 const silentTailMs = 500;
@@ -23,24 +22,24 @@ const sessionLossMs = 15_000;
 export async function solve(
   endpoint: Endpoint,
   request: SolveRequest,
-  options: SolveOptions & { readonly sessionHeaders?: readonly (readonly [string, string])[] },
+  options: SolveOptions & { readonly sessionHeaders?: CallHeaders },
 ): Promise<SolveResult> {
   if (options.signal.aborted) throw cancelled("The build", options.signal.reason);
-  const client = dial(endpoint);
+  const channel = dial(endpoint);
   try {
-    const session = openSession(client, { ...options, headers: options.sessionHeaders });
+    const session = openSession(channel, { ...options, headers: options.sessionHeaders });
     try {
-      return await solveIn(client, session, request, options);
+      return await solveIn(channel, session, request, options);
     } finally {
       await session.close();
     }
   } finally {
-    client.close();
+    channel.close();
   }
 }
 
 async function solveIn(
-  client: Client,
+  channel: Channel,
   session: Session,
   request: SolveRequest,
   options: SolveOptions,
@@ -49,7 +48,7 @@ async function solveIn(
   const statusEnd = new AbortController();
   let over = false;
   let told = false;
-  const status = followStatus(client, {
+  const status = followStatus(channel, {
     ref: request.ref,
     onEvent: (event) => {
       told = true;
@@ -62,7 +61,7 @@ async function solveIn(
   const loss = watchSession(session);
   const signal = AbortSignal.any([options.signal, loss.signal]);
   try {
-    const response = await unary(client, Control.method.solve, wireRequest(request, session.id), {
+    const response = await channel.unary(Control.method.solve, wireRequest(request, session.id), {
       signal,
     });
     over = true;

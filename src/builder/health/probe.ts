@@ -3,7 +3,7 @@
 
 import type { Logger } from "pino";
 import type { BuildkitClient, GcRule, Worker } from "../../buildkit/client-types.ts";
-import type { Endpoint } from "../../buildkit/endpoint.ts";
+import type { Endpoint } from "../../buildkit/rpc/endpoint.ts";
 import { asError, deadline, sleep, type Clock } from "../../runtime/clock.ts";
 import { floor, isBelowFloor, probeProblem } from "./answers.ts";
 import type { Problem } from "./problem.ts";

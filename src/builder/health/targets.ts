@@ -1,7 +1,7 @@
 // Which daemons of a Builder can be dialled, and how? Used by the probes and by runs: both take the same way.
 
 import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
-import type { Endpoint } from "../../buildkit/endpoint.ts";
+import type { Endpoint } from "../../buildkit/rpc/endpoint.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { remoteInstance, runningPod } from "./facts.ts";
 import type { BuilderRef } from "../instance.ts";

@@ -2,7 +2,7 @@
 // a Secret, read with the rights of the Builder's service account and never kept.
 
 import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
-import { parseEndpoint, type Endpoint, type TlsMaterial } from "../../buildkit/endpoint.ts";
+import { parseEndpoint, type Endpoint, type TlsMaterial } from "../../buildkit/rpc/endpoint.ts";
 import { KilnError } from "../../errors/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { isApiError } from "../../kube/errors.ts";

@@ -17,6 +17,8 @@ export interface MessageStream {
   readonly signal: AbortSignal;
   /** Messages of the daemon, until it half-closes. */
   readonly messages: AsyncIterable<Buffer>;
+  /** The same, with the messages that came in together in one array; read either this or `messages`. */
+  readonly batches: AsyncIterable<readonly Buffer[]>;
   /**
    * Sends one message. Undefined: go on; a promise: wait for it, the daemon reads slower than we write.
    * `parts` are the message's bytes in pieces, so that big payloads are not copied.

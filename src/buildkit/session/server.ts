@@ -145,6 +145,7 @@ async function answerStream(
     metadata,
     signal,
     messages: messages(stream),
+    batches: batches(stream),
     send: (...parts) => outbox.send(parts),
   };
   try {
@@ -157,10 +158,16 @@ async function answerStream(
   stream.end();
 }
 
-async function* messages(stream: ServerHttp2Stream): AsyncGenerator<Buffer, void, undefined> {
+async function* batches(stream: ServerHttp2Stream): AsyncGenerator<Buffer[], void, undefined> {
   const reader = new FrameReader();
-  for await (const chunk of stream.iterator({ destroyOnReturn: false }))
-    yield* reader.push(chunk as Buffer);
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    const complete = [...reader.push(chunk as Buffer)];
+    if (complete.length > 0) yield complete;
+  }
+}
+
+async function* messages(stream: ServerHttp2Stream): AsyncGenerator<Buffer, void, undefined> {
+  for await (const batch of batches(stream)) yield* batch;
 }
 
 function statusOf(error: unknown): { status: number; message: string } {

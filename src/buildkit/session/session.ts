@@ -1,9 +1,8 @@
 // One session with a daemon: the Session call, the tunnel in it, the server in that. Opened before a solve,
 // closed after it; anything between that ends it fails the build, so nothing here half-closes early.
 import { randomBytes } from "node:crypto";
-import type { Client } from "@grpc/grpc-js";
 import { Control } from "../../gen/moby/buildkit/v1/control_pb.ts";
-import { bidi } from "../grpc.ts";
+import type { CallHeaders, Channel } from "../rpc/channel.ts";
 import { methodTable, type Attachable } from "./attachable.ts";
 import { headerValue } from "./frames.ts";
 import { serveSession } from "./server.ts";
@@ -27,7 +26,7 @@ export interface SessionOptions {
   readonly attachables: readonly Attachable[];
   readonly sharedKey?: string | undefined;
   /** Further headers of the Session call; tests ask for quick health checks with one. */
-  readonly headers?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly headers?: CallHeaders | undefined;
 }
 
 /** 25 base36 digits from a good source, as BuildKit's own ids. */
@@ -36,7 +35,7 @@ export function newSessionId(): string {
   return number.toString(36).padStart(25, "0").slice(-25);
 }
 
-function sessionHeaders(id: string, options: SessionOptions): (readonly [string, string])[] {
+function sessionHeaders(id: string, options: SessionOptions): CallHeaders {
   // Without a key, files of one session must not be taken for those of another: the daemon would compare just
   // size and time.
   const { value, encoded } = headerValue(options.sharedKey ?? id);
@@ -51,9 +50,9 @@ function sessionHeaders(id: string, options: SessionOptions): (readonly [string,
 }
 
 /** Opens a session on a connection. Returns at once: the daemon waits for a session that a solve names. */
-export function openSession(client: Client, options: SessionOptions): Session {
+export function openSession(channel: Channel, options: SessionOptions): Session {
   const id = newSessionId();
-  const call = bidi(client, Control.method.session, sessionHeaders(id, options));
+  const call = channel.bidi(Control.method.session, sessionHeaders(id, options));
   let failure: Error | undefined;
   call.on("error", (error: Error) => (failure = error));
   const ended = new Promise<Error | undefined>((resolve) => {

@@ -1,17 +1,12 @@
 // The byte stream inside Control.Session as a Duplex, for an HTTP/2 connection to run over.
 import { Duplex } from "node:stream";
+import type { BidiCall } from "../rpc/channel.ts";
 
-/** A bidirectional call of byte messages, by shape: what the tunnel needs of grpc-js (or of what comes after it). */
-export interface ByteCall {
-  write(message: { data: Uint8Array }, done: (error?: Error | null) => void): boolean;
-  end(): void;
-  cancel(): void;
-  pause(): unknown;
-  resume(): unknown;
-  on(event: "data", listener: (message: { data: Uint8Array }) => void): unknown;
-  on(event: "end", listener: () => void): unknown;
-  on(event: "error", listener: (error: Error) => void): unknown;
-}
+/** A bidirectional call of byte messages: what the tunnel needs of one. */
+export type ByteCall = Pick<
+  BidiCall<{ data: Uint8Array }, { data: Uint8Array }>,
+  "write" | "end" | "cancel" | "pause" | "resume" | "on"
+>;
 
 const maxMessageBytes = 1024 * 1024; // well under what the daemon takes; keeps bursts small
 

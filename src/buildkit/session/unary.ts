@@ -8,7 +8,7 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { methodPath } from "../grpc.ts";
+import { methodPath } from "../rpc/channel.ts";
 import type { UnaryMethod } from "./attachable.ts";
 
 /** `[path, method]` for an attachable's `methods`. */

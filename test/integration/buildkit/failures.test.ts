@@ -11,8 +11,8 @@ import {
   type BuildkitClient,
 } from "../../../src/buildkit/index.ts";
 import { solve as solveWith } from "../../../src/buildkit/solve.ts";
-import { dial } from "../../../src/buildkit/dial.ts";
-import { followStatus } from "../../../src/buildkit/status.ts";
+import { dial } from "../../../src/buildkit/rpc/dial.ts";
+import { followStatus } from "../../../src/buildkit/progress/status.ts";
 import { buildkitd, waitFor, type Buildkitd } from "../../cluster/index.ts";
 import { proxy } from "./proxy.ts";
 import { deadline, failure, printed, solve, type Asked } from "./solving.ts";

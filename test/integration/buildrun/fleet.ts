@@ -7,7 +7,7 @@ import {
   type Instance,
   type NotReady,
 } from "../../../src/builder/index.ts";
-import type { Endpoint } from "../../../src/buildkit/endpoint.ts";
+import type { Endpoint } from "../../../src/buildkit/rpc/endpoint.ts";
 import { KilnError } from "../../../src/errors/index.ts";
 
 /** One Builder of a test. */

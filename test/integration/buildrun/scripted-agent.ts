@@ -12,7 +12,7 @@ import {
   type Recollection,
 } from "../../../src/agent/agent.ts";
 import { EventLog } from "../../../src/agent/event-log.ts";
-import type { SolveEvent } from "../../../src/buildkit/events.ts";
+import type { SolveEvent } from "../../../src/buildkit/progress/events.ts";
 
 export class ScriptedAgent implements Agent {
   readonly jobs = new Map<string, { readonly job: Job; readonly events: EventLog }>();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isBelowFloor, oldest, probeProblem } from "../../../src/builder/health/answers.ts";
 import type { Problem } from "../../../src/builder/health/problem.ts";
-import { BuildkitError } from "../../../src/buildkit/errors.ts";
+import { BuildkitError } from "../../../src/buildkit/errors/errors.ts";
 import { KilnError } from "../../../src/errors/index.ts";
 
 describe("the version floor", () => {

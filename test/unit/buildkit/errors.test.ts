@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { StatusSchema } from "../../../src/gen/google/rpc/status_pb.ts";
-import { factsOfCall } from "../../../src/buildkit/error-details.ts";
-import { errorTable, rowOf } from "../../../src/buildkit/error-table.ts";
-import { buildkitError, cancelled, errorOfStatus } from "../../../src/buildkit/errors.ts";
-import { Transcript } from "../../../src/buildkit/transcript.ts";
+import { factsOfCall } from "../../../src/buildkit/errors/details.ts";
+import { errorTable, rowOf } from "../../../src/buildkit/errors/table.ts";
+import { buildkitError, cancelled, errorOfStatus } from "../../../src/buildkit/errors/errors.ts";
+import { Transcript } from "../../../src/buildkit/progress/transcript.ts";
 
 type Details = Readonly<Record<string, unknown>>;
 

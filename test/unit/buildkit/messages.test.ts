@@ -4,13 +4,13 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StatusSchema } from "../../../src/gen/google/rpc/status_pb.ts";
 import { BuildHistoryRecordSchema } from "../../../src/gen/moby/buildkit/v1/control_pb.ts";
 import { WorkerRecordSchema } from "../../../src/gen/moby/buildkit/v1/types/worker_pb.ts";
-import { targetOf } from "../../../src/buildkit/dial.ts";
-import { endpointText, parseEndpoint } from "../../../src/buildkit/endpoint.ts";
-import { historyRecordOf } from "../../../src/buildkit/history.ts";
-import { wireRequest } from "../../../src/buildkit/request.ts";
-import { resultOf } from "../../../src/buildkit/result.ts";
+import { targetOf } from "../../../src/buildkit/rpc/dial.ts";
+import { endpointText, parseEndpoint } from "../../../src/buildkit/rpc/endpoint.ts";
+import { historyRecordOf } from "../../../src/buildkit/control/history.ts";
+import { wireRequest } from "../../../src/buildkit/control/request.ts";
+import { resultOf } from "../../../src/buildkit/control/result.ts";
 import { newSessionId } from "../../../src/buildkit/session/session.ts";
-import { versionText, workerOf } from "../../../src/buildkit/workers.ts";
+import { versionText, workerOf } from "../../../src/buildkit/control/workers.ts";
 
 describe("endpoints", () => {
   const good: [text: string, target: string][] = [

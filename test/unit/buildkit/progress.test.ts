@@ -3,9 +3,9 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { StatusResponseSchema } from "../../../src/gen/moby/buildkit/v1/control_pb.ts";
-import { eventsOf, type LogEvent } from "../../../src/buildkit/events.ts";
-import { ReplayFilter } from "../../../src/buildkit/status.ts";
-import { Transcript } from "../../../src/buildkit/transcript.ts";
+import { eventsOf, type LogEvent } from "../../../src/buildkit/progress/events.ts";
+import { ReplayFilter } from "../../../src/buildkit/progress/status.ts";
+import { Transcript } from "../../../src/buildkit/progress/transcript.ts";
 
 const events = (status: MessageInitShape<typeof StatusResponseSchema>) =>
   eventsOf(create(StatusResponseSchema, status));

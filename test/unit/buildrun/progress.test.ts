@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { SolveEvent } from "../../../src/buildkit/events.ts";
+import type { SolveEvent } from "../../../src/buildkit/progress/events.ts";
 import {
   counts,
   exportResults,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
-import { errorTable } from "../../../src/buildkit/error-table.ts";
+import { errorTable } from "../../../src/buildkit/errors/table.ts";
 
 const root = new URL("../../../", import.meta.url);
 

@@ -1,7 +1,7 @@
 // Serves trees to the daemon: moby.filesync.v1.FileSync/DiffCopy, the sending side of fsutil's protocol.
 // STAT for every entry, an empty STAT at the end; for each REQ the file's DATA and an empty DATA; FIN for FIN.
 import { FileSync } from "../../../gen/moby/filesync/v1/filesync_pb.ts";
-import { methodPath } from "../../grpc.ts";
+import { methodPath } from "../../rpc/channel.ts";
 import {
   SessionError,
   type Attachable,

@@ -10,8 +10,8 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { Auth } from "../../../../src/gen/moby/filesync/v1/auth_pb.ts";
-import { methodPath } from "../../../../src/buildkit/grpc.ts";
-import { authProvider, type AuthOptions } from "../../../../src/buildkit/session/auth.ts";
+import { methodPath } from "../../../../src/buildkit/rpc/channel.ts";
+import { authProvider, type AuthOptions } from "../../../../src/buildkit/session/services/auth.ts";
 import { parseDockerConfig, type DockerConfig } from "../../../../src/registry/docker-config.ts";
 import { tokenRegistry, type TokenRegistry } from "../../registry/token-registry.ts";
 import { connection } from "./connection.ts";

@@ -14,7 +14,7 @@ import {
 import { filesync } from "../../../../src/buildkit/session/filesync/send.ts";
 import { inMemoryTree } from "../../../../src/buildkit/session/filesync/memory-tree.ts";
 import { readPacket } from "../../../../src/buildkit/session/filesync/packets.ts";
-import { secretsProvider } from "../../../../src/buildkit/session/secrets.ts";
+import { secretsProvider } from "../../../../src/buildkit/session/services/secrets.ts";
 import { connection, type Connection } from "./connection.ts";
 
 const healthPath = "/grpc.health.v1.Health/Check";

@@ -6,7 +6,7 @@ import {
   AgentConversation,
   parsePrivateKey,
   type AgentKey,
-} from "../../../../src/buildkit/session/ssh-agent.ts";
+} from "../../../../src/buildkit/session/services/ssh-agent.ts";
 
 const pkcs8 = { format: "pem", type: "pkcs8" } as const;
 const keys = {

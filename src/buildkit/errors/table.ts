@@ -1,7 +1,7 @@
 // Which failure is whose, and what to do about it: the one table that decides class, reason and retryability.
 // Typed details come first; text is matched only where BuildKit v0.34.2 gives no type. Pure.
-import type { ErrorClass } from "../errors/index.ts";
-import type { ErrorFacts } from "./error-details.ts";
+import type { ErrorClass } from "../../errors/index.ts";
+import type { ErrorFacts } from "./details.ts";
 
 /** One row: `when` holds ⇒ this is the failure. Rows are tried from the top. */
 export interface ErrorRow {

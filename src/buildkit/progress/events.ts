@@ -6,7 +6,7 @@ import type {
   VertexLog,
   VertexStatus,
   VertexWarning,
-} from "../gen/moby/buildkit/v1/control_pb.ts";
+} from "../../gen/moby/buildkit/v1/control_pb.ts";
 
 /** A step of the build. Repeats by digest, the last one holds; a step may start again after it completed. */
 export interface VertexEvent {

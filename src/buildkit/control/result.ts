@@ -1,5 +1,5 @@
 // Exporter response → what was made. Pure.
-import type { ImageDescriptor, SolveResult } from "./client-types.ts";
+import type { ImageDescriptor, SolveResult } from "../client-types.ts";
 
 function descriptorOf(base64: string | undefined): ImageDescriptor | undefined {
   if (base64 === undefined) return undefined;

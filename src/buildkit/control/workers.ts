@@ -1,7 +1,7 @@
 // Worker records of the daemon → what a person asks of a worker. Pure.
-import type { Platform } from "../gen/pb/ops_pb.ts";
-import type { GCPolicy, WorkerRecord } from "../gen/moby/buildkit/v1/types/worker_pb.ts";
-import type { GcRule, Worker } from "./client-types.ts";
+import type { Platform } from "../../gen/pb/ops_pb.ts";
+import type { GCPolicy, WorkerRecord } from "../../gen/moby/buildkit/v1/types/worker_pb.ts";
+import type { GcRule, Worker } from "../client-types.ts";
 
 /** "linux/amd64", "linux/arm/v7"; the variant v8 of arm64 is the only one, so it is not shown. */
 export function platformText(platform: Pick<Platform, "os" | "architecture" | "variant">): string {

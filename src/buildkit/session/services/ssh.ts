@@ -1,10 +1,10 @@
 // SSH keys for a build: `RUN --mount=type=ssh` and git over SSH (moby.sshforward.v1.SSH).
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { BytesMessageSchema, SSH } from "../../gen/moby/sshforward/v1/ssh_pb.ts";
-import { methodPath } from "../grpc.ts";
-import { SessionError, type Attachable, type MessageStream } from "./attachable.ts";
+import { BytesMessageSchema, SSH } from "../../../gen/moby/sshforward/v1/ssh_pb.ts";
+import { methodPath } from "../../rpc/channel.ts";
+import { SessionError, type Attachable, type MessageStream } from "../attachable.ts";
 import { AgentConversation, parsePrivateKey, type AgentKey } from "./ssh-agent.ts";
-import { unaryMethod } from "./unary.ts";
+import { unaryMethod } from "../unary.ts";
 
 const notFound = 5;
 

@@ -10,17 +10,17 @@ import {
   sign,
   type KeyObject,
 } from "node:crypto";
-import { Auth } from "../../gen/moby/filesync/v1/auth_pb.ts";
-import { KilnError } from "../../errors/index.ts";
+import { Auth } from "../../../gen/moby/filesync/v1/auth_pb.ts";
+import { KilnError } from "../../../errors/index.ts";
 import {
   loginFor,
   loginForHost,
   type DockerConfig,
   type RegistryLogin,
-} from "../../registry/docker-config.ts";
-import { fetchToken, probe } from "../../registry/token.ts";
-import { SessionError, type Attachable } from "./attachable.ts";
-import { unaryMethod } from "./unary.ts";
+} from "../../../registry/docker-config.ts";
+import { fetchToken, probe } from "../../../registry/token.ts";
+import { SessionError, type Attachable } from "../attachable.ts";
+import { unaryMethod } from "../unary.ts";
 
 const permissionDenied = 7;
 const unimplemented = 12;

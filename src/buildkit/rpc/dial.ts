@@ -1,8 +1,10 @@
 // Endpoint → grpc-js client: TLS, names, limits, keepalive. Nothing is dialled before the first call.
 import { createSecureContext } from "node:tls";
 import { Client, credentials, type ChannelCredentials, type ChannelOptions } from "@grpc/grpc-js";
+import type { Channel } from "./channel.ts";
 import type { Endpoint, TlsMaterial } from "./endpoint.ts";
-import { BuildkitError } from "./errors.ts";
+import { GrpcJsChannel } from "./grpc.ts";
+import { BuildkitError } from "../errors/errors.ts";
 
 const maxMessageBytes = 16 * 1024 * 1024; // what buildkitd takes and sends (v0.34.2, defaults of containerd)
 const windowBytes = 16 * 1024 * 1024;
@@ -81,8 +83,8 @@ function channel(endpoint: Endpoint): { creds: ChannelCredentials; options: Chan
   };
 }
 
-/** A client with a connection of its own. Throws BuildkitError Builder/TlsInvalid for unusable PEM. */
-export function dial(endpoint: Endpoint): Client {
+/** A channel with a connection of its own. Throws BuildkitError Builder/TlsInvalid for unusable PEM. */
+export function dial(endpoint: Endpoint): Channel {
   const { creds, options } = channel(endpoint);
-  return new Client(targetOf(endpoint), creds, options);
+  return new GrpcJsChannel(new Client(targetOf(endpoint), creds, options));
 }

@@ -1,5 +1,5 @@
 // Where a buildkitd is, and how it proves who it is. Pure.
-import { KilnError } from "../errors/index.ts";
+import { KilnError } from "../../errors/index.ts";
 
 /** PEM texts for a TLS connection. `cert` and `key` come together: the client certificate of mutual TLS. */
 export interface TlsMaterial {

@@ -1,9 +1,10 @@
 // The one error that leaves this folder: a failed call or build, decoded and classified.
-import { KilnError, type ErrorClass } from "../errors/index.ts";
-import { factsOf, factsOfCall, type ErrorFacts, type ErrorSource } from "./error-details.ts";
-import { rowOf, type ErrorRow } from "./error-table.ts";
-import type { Status } from "../gen/google/rpc/status_pb.ts";
-import type { Transcript } from "./transcript.ts";
+import { KilnError, type ErrorClass } from "../../errors/index.ts";
+import { factsOf, factsOfCall, type ErrorFacts, type ErrorSource } from "./details.ts";
+import { rowOf, type ErrorRow } from "./table.ts";
+import type { Status } from "../../gen/google/rpc/status_pb.ts";
+import type { FailedCall } from "../rpc/channel.ts";
+import type { Transcript } from "../progress/transcript.ts";
 
 /** What a BuildkitError is made of. */
 export interface BuildkitErrorInit {
@@ -43,13 +44,6 @@ export class BuildkitError extends KilnError {
     this.exitCode = init.exitCode;
     this.logTail = init.logTail ?? [];
   }
-}
-
-/** A failed gRPC call as grpc-js rejects it, by shape. */
-export interface FailedCall {
-  readonly code: number;
-  readonly details: string;
-  readonly metadata?: { get(key: string): readonly (string | Buffer)[] };
 }
 
 function isFailedCall(error: unknown): error is FailedCall {

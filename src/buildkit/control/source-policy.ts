@@ -1,5 +1,5 @@
 // Source policies on the wire. Pure.
-import type { SourcePolicy, SourceRule } from "./client-types.ts";
+import type { SourcePolicy, SourceRule } from "../client-types.ts";
 
 // Numbers of the enums in sourcepolicy/pb/policy.proto.
 const actions = { allow: 0, deny: 1, convert: 2 } as const;

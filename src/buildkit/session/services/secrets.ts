@@ -1,7 +1,7 @@
 // Build secrets, handed out when a step asks for them (moby.buildkit.secrets.v1).
-import { Secrets } from "../../gen/moby/buildkit/secrets/v1/secrets_pb.ts";
-import { SessionError, type Attachable } from "./attachable.ts";
-import { unaryMethod } from "./unary.ts";
+import { Secrets } from "../../../gen/moby/buildkit/secrets/v1/secrets_pb.ts";
+import { SessionError, type Attachable } from "../attachable.ts";
+import { unaryMethod } from "../unary.ts";
 
 /** The most that BuildKit takes as one secret (session/secrets/secretsprovider, v0.34.2). */
 export const maxSecretBytes = 500 * 1024;

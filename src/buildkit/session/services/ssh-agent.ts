@@ -3,7 +3,7 @@
 // know, and OpenSSH ≥ 8.9 begins with one (session-bind@openssh.com); ssh2 reads the keys (ADR 0003).
 import { createPrivateKey, sign as cryptoSign, type KeyObject } from "node:crypto";
 import ssh2 from "ssh2";
-import { KilnError } from "../../errors/index.ts";
+import { KilnError } from "../../../errors/index.ts";
 
 const failure = 5;
 const requestIdentities = 11;

@@ -1,8 +1,7 @@
 // The status stream of one solve, followed over its breaks, each event told once.
-import type { Client } from "@grpc/grpc-js";
-import { Control } from "../gen/moby/buildkit/v1/control_pb.ts";
+import { Control } from "../../gen/moby/buildkit/v1/control_pb.ts";
 import { eventsOf, type LogEvent, type SolveEvent } from "./events.ts";
-import { serverStream } from "./grpc.ts";
+import type { Channel } from "../rpc/channel.ts";
 
 /**
  * Drops what a stream that was opened again repeats: the daemon replays a solve from its start. Logs have no
@@ -57,12 +56,11 @@ export interface FollowOptions {
 }
 
 /** Follows until the daemon ends the stream cleanly. Never rejects: progress is not worth a build. */
-export async function followStatus(client: Client, options: FollowOptions): Promise<void> {
+export async function followStatus(channel: Channel, options: FollowOptions): Promise<void> {
   const filter = new ReplayFilter();
   for (let failures = 0; ; ) {
     try {
-      for await (const status of serverStream(
-        client,
+      for await (const status of channel.serverStream(
         Control.method.status,
         { ref: options.ref },
         options,

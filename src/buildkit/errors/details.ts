@@ -1,7 +1,7 @@
 // google.rpc.Status with BuildKit's details → the facts they state. Pure.
 // Upstream: solver/errdefs, BuildKit v0.34.2. The value of each Any is JSON, in spite of its type.
 import { fromBinary } from "@bufbuild/protobuf";
-import { StatusSchema, type Status } from "../gen/google/rpc/status_pb.ts";
+import { StatusSchema, type Status } from "../../gen/google/rpc/status_pb.ts";
 
 /** The place in a Dockerfile (or other source) that an error is about. Lines count from 1. */
 export interface ErrorSource {

@@ -1,7 +1,7 @@
 // SolveRequest → the message on the wire. Pure.
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { SolveRequestSchema } from "../gen/moby/buildkit/v1/control_pb.ts";
-import type { SolveRequest, TypedAttrs } from "./client-types.ts";
+import type { SolveRequestSchema } from "../../gen/moby/buildkit/v1/control_pb.ts";
+import type { SolveRequest, TypedAttrs } from "../client-types.ts";
 import { wireSourcePolicy } from "./source-policy.ts";
 
 function entry({ type, attrs }: TypedAttrs): { type: string; attrs: Record<string, string> } {

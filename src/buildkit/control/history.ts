@@ -1,19 +1,19 @@
 // History records of the daemon → what became of a ref. Pure.
 import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { fromBinary } from "@bufbuild/protobuf";
-import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import type {
   BuildHistoryRecord,
   BuildResultInfo,
   Descriptor,
-} from "../gen/moby/buildkit/v1/control_pb.ts";
+} from "../../gen/moby/buildkit/v1/control_pb.ts";
 import type {
   HistoryAttestation,
   HistoryBlob,
   HistoryRecord,
   SolveResult,
-} from "./client-types.ts";
-import { errorOfStatus } from "./errors.ts";
+} from "../client-types.ts";
+import { errorOfStatus } from "../errors/errors.ts";
 import { resultOf } from "./result.ts";
 
 const predicateAnnotation = "in-toto.io/predicate-type";
