@@ -24,6 +24,8 @@ export interface MessageStream {
    * `parts` are the message's bytes in pieces, so that big payloads are not copied.
    */
   send(...parts: Uint8Array[]): Promise<void> | undefined;
+  /** Sends whole messages that stand in their gRPC frames already (5-byte heads and all), many at once; as `send`. */
+  sendFrames(frames: Uint8Array): Promise<void> | undefined;
 }
 
 /** A bidirectional call. Resolving ends it with status OK. */

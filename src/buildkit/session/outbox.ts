@@ -24,7 +24,17 @@ export class Outbox {
     let length = 0;
     for (const part of parts) length += part.length;
     this.#pending.push(frameHead(length), ...parts);
-    this.#bytes += 5 + length;
+    return this.#queued(5 + length);
+  }
+
+  /** Queues messages that are framed already; as `send`. */
+  sendFrames(frames: Uint8Array): Promise<void> | undefined {
+    this.#pending.push(frames);
+    return this.#queued(frames.length);
+  }
+
+  #queued(bytes: number): Promise<void> | undefined {
+    this.#bytes += bytes;
     if (this.#bytes >= packBytes) this.flush();
     else this.#schedule();
     return this.#drained;

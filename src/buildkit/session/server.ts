@@ -147,6 +147,7 @@ async function answerStream(
     messages: messages(stream),
     batches: batches(stream),
     send: (...parts) => outbox.send(parts),
+    sendFrames: (frames) => outbox.sendFrames(frames),
   };
   try {
     await method.handle(open);
