@@ -126,6 +126,8 @@ export async function startBuildkitd(options: StartBuildkitdOptions): Promise<Bu
       "--root",
       root,
       ...listening.flags,
+      // By itself buildkitd looks for runc on the PATH only, and goes without the worker if there is none.
+      "--oci-worker=true",
       "--oci-worker-binary",
       programs.runc,
       "--containerd-worker=false",
