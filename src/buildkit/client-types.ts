@@ -1,5 +1,8 @@
 // What a BuildKit client promises: requests, results and the port that callers code against. Types only.
+import type { BlobInfo, BlobRange } from "./control/blobs.ts";
+import type { CacheRecord, DiskUsageOptions, PruneOptions } from "./control/disk.ts";
 import type { BuildkitError } from "./errors/errors.ts";
+import type { BuildCallback, BuildRequest } from "./gateway/build.ts";
 import type { SolveEvent } from "./progress/events.ts";
 import type { Attachable } from "./session/attachable.ts";
 
@@ -34,19 +37,37 @@ export interface SourceRule {
   };
 }
 
-/** A build as the daemon is asked for it. Plain JSON; holds no secret: those travel through attachables. */
+/** LLB: the bytes of a marshalled pb.Definition, as `buildctl debug dump-llb` reads and `llb.WriteTo` writes them. */
+export type Definition = Uint8Array;
+
+/** A build as the daemon is asked for it. Plain JSON but for LLB; holds no secret: those travel through attachables. */
 export interface SolveRequest {
   /** Unique for ever on a daemon; a second solve of a live ref fails with Infra/DuplicateRef. */
   readonly ref: string;
-  readonly frontend: "dockerfile.v0" | "gateway.v0";
+  /** "dockerfile.v0", "gateway.v0" with the attribute `source`, or "" with a definition. */
+  readonly frontend: string;
   readonly frontendAttrs: Readonly<Record<string, string>>;
+  /** LLB that is solved as it is; then `frontend` is "". */
+  readonly definition?: Definition;
+  /** LLB that the frontend may ask for, by name ("context"). */
+  readonly frontendInputs?: Readonly<Record<string, Definition>>;
   readonly exporters: readonly TypedAttrs[];
   readonly cacheImports: readonly TypedAttrs[];
   readonly cacheExports: readonly TypedAttrs[];
   /** What the daemon does with sources before it fetches them. */
   readonly sourcePolicy?: SourcePolicy;
-  /** Such as "network.host"; the daemon must allow them. */
+  /** Such as "network.host", "security.insecure", "device=…"; the daemon must allow them. */
   readonly entitlements?: readonly string[];
+  /** Leaves no record in the history, and so no logs, provenance or result of a subrequest. */
+  readonly internal?: boolean;
+  /** Also ask the session which exporters to run (moby.exporter.v1.Exporter must be among the attachables). */
+  readonly enableSessionExporter?: boolean;
+  /** Ask the session about each source (PolicyVerifier must be among the attachables). */
+  readonly sourcePolicySession?: boolean;
+  /** 10, 20 or 30: behave as BuildKit of that time did. Default: the daemon's newest. */
+  readonly compatibilityVersion?: number;
+  /** Steps reach the network only through the daemon's proxy, which keeps a list of what they fetched. */
+  readonly proxyNetwork?: boolean;
 }
 
 /** How one solve is run. */
@@ -97,6 +118,16 @@ export interface GcRule {
   readonly minFreeSpace?: number;
 }
 
+/** A device that steps may ask for, by the rules of the Container Device Interface. */
+export interface CdiDevice {
+  readonly name: string;
+  /** Builds get it without an entitlement. */
+  readonly autoAllow: boolean;
+  /** The daemon can set it up when it is asked for. */
+  readonly onDemand: boolean;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
 /** One worker of a daemon. */
 export interface Worker {
   readonly id: string;
@@ -104,6 +135,7 @@ export interface Worker {
   /** "linux/amd64", "linux/arm/v7"; the first is the worker's own. */
   readonly platforms: readonly string[];
   readonly gcPolicy: readonly GcRule[];
+  readonly devices: readonly CdiDevice[];
   /** Without the leading "v"; "" when the daemon does not say. */
   readonly version: string;
 }
@@ -135,6 +167,14 @@ export interface HistoryRecord {
   readonly ref: string;
   /** Still solving. The fields of the outcome are then empty. */
   readonly active: boolean;
+  readonly frontend: string;
+  /** As they were sent. What was sent as cache or registry attributes may hold credentials: do not show them. */
+  readonly frontendAttrs: Readonly<Record<string, string>>;
+  readonly exporters: readonly TypedAttrs[];
+  /** Pinned records are kept whatever their age. */
+  readonly pinned: boolean;
+  /** Counts the changes of the record. */
+  readonly generation: number;
   readonly createdAt?: Date;
   readonly completedAt?: Date;
   /** Set when it ended well. Holds the digest of the first exporter; `images` has those of all. */
@@ -150,24 +190,80 @@ export interface HistoryRecord {
     readonly descriptor: HistoryBlob;
   }[];
   readonly attestations: readonly HistoryAttestation[];
+  /** The status messages of the build, as `application/vnd.buildkit.status.v0`. */
   readonly logs?: HistoryBlob;
+  /** OpenTelemetry spans as JSON; there some seconds after the end, or once `finalize` was called. */
+  readonly trace?: HistoryBlob;
+}
+
+/** Which records of the history. */
+export interface HistoryOptions {
+  /**
+   * Any of them may hold: "ref==x", "status==error" (running, completed, error, canceled), "repository~=x",
+   * "startedAt>24h", "completedAt<2026-01-02T03:04:05Z", "duration>10m"; joined by "," all must. They apply to what
+   * is over: running builds come always.
+   */
+  readonly filters?: readonly string[];
+  /** The latest so many. */
+  readonly limit?: number;
+  /** Only what is being solved. */
+  readonly activeOnly?: boolean;
+}
+
+/** Something that happened in the history. A record that was pinned or changed is told again as completed. */
+export interface HistoryEvent {
+  readonly kind: "started" | "completed" | "deleted";
+  /** Of a failed build with the short form of its error; `history` has the whole of it. */
+  readonly record: HistoryRecord;
 }
 
 /**
  * A connection to one buildkitd. Lazy: nothing is dialled before the first call; broken connections are
- * dialled anew. Every call but `solve` has a deadline of its own. All reject with BuildkitError.
+ * dialled anew. Every call but `solve` and `build` has a deadline of its own; streams that last have one for how
+ * long a broken connection may stay broken. All reject with BuildkitError.
  */
 export interface BuildkitClient {
   info(signal: AbortSignal): Promise<DaemonInfo>;
-  workers(signal: AbortSignal): Promise<Worker[]>;
+  /** All workers, or those that one of the containerd filters fits ("id==x", "platform==linux/arm64", "labels.a==b"). */
+  workers(signal: AbortSignal, filters?: readonly string[]): Promise<Worker[]>;
   /** Opens a session, solves, follows progress, closes the session. On a connection of its own. */
   solve(request: SolveRequest, options: SolveOptions): Promise<SolveResult>;
+  /**
+   * As `solve`, but what is built is what `run` hands back: it plays the frontend and may solve parts, read their
+   * files and combine them. What `run` throws ends the build: an error of the gateway as it would end a solve, one
+   * of its own as User/CallbackFailed with it as the cause.
+   */
+  build(request: BuildRequest, options: SolveOptions, run: BuildCallback): Promise<SolveResult>;
+  /** The progress of a ref that somebody else solves, or that the history knows, from its start to its end. */
+  follow(ref: string, options: Pick<SolveOptions, "onEvent" | "signal">): Promise<void>;
+  /** The records of the cache, smallest first. */
+  diskUsage(signal: AbortSignal, options?: DiskUsageOptions): Promise<CacheRecord[]>;
+  /** Removes from the cache; yields each record when it is gone. Leaving the loop stops it. */
+  prune(signal: AbortSignal, options?: PruneOptions): AsyncGenerator<CacheRecord, void, undefined>;
   /** What the daemon knows of a ref; undefined when nothing (never seen, or forgotten: 48 h, 50 builds). */
   history(ref: string, signal: AbortSignal): Promise<HistoryRecord | undefined>;
+  /** Records with the short form of their errors, latest first. */
+  histories(signal: AbortSignal, options?: HistoryOptions): Promise<HistoryRecord[]>;
+  /** The records there are, then what happens to them, until the signal aborts; of one ref or of all. */
+  watchHistory(
+    signal: AbortSignal,
+    options?: Pick<HistoryOptions, "activeOnly"> & { readonly ref?: string },
+  ): AsyncGenerator<HistoryEvent, void, undefined>;
+  /** Keeps a finished ref whatever its age, or no longer. */
+  pin(ref: string, pinned: boolean, signal: AbortSignal): Promise<void>;
+  /** Writes the trace of a finished ref at once; the daemon would do so some seconds later. */
+  finalize(ref: string, signal: AbortSignal): Promise<void>;
   /** Forgets a ref; fine when it is not there. */
   forget(ref: string, signal: AbortSignal): Promise<void>;
-  /** The whole of a history blob (≤ 16 MiB). */
-  readBlob(digest: string, signal: AbortSignal): Promise<Buffer>;
+  /** The whole of a history blob, or a range of it (≤ 16 MiB). */
+  readBlob(digest: string, signal: AbortSignal, range?: BlobRange): Promise<Buffer>;
+  /** A history blob in chunks, of any size. */
+  streamBlob(
+    digest: string,
+    signal: AbortSignal,
+    range?: BlobRange,
+  ): AsyncGenerator<Uint8Array, void, undefined>;
+  blobInfo(digest: string, signal: AbortSignal): Promise<BlobInfo>;
   /** Ends idle connections; solves in flight go on. */
   close(): void;
 }

@@ -3,10 +3,14 @@
 export { connect, type ConnectOptions } from "./client.ts";
 export type {
   BuildkitClient,
+  CdiDevice,
   DaemonInfo,
+  Definition,
   GcRule,
   HistoryAttestation,
   HistoryBlob,
+  HistoryEvent,
+  HistoryOptions,
   HistoryRecord,
   ImageDescriptor,
   SolveOptions,
@@ -17,9 +21,51 @@ export type {
   TypedAttrs,
   Worker,
 } from "./client-types.ts";
+export { maxBlobBytes, type BlobInfo, type BlobRange } from "./control/blobs.ts";
+export type { CacheRecord, DiskUsageOptions, PruneOptions } from "./control/disk.ts";
+export type { BuildCallback, BuildRequest } from "./gateway/build.ts";
+export type {
+  Capabilities,
+  Gateway,
+  GatewayFile,
+  GatewaySolve,
+  ImageConfig,
+  ResolveOptions,
+  SourceMeta,
+} from "./gateway/gateway.ts";
+export type { WarningText } from "./gateway/bridge-wire.ts";
+export {
+  refsOf,
+  type GatewayAttestation,
+  type GatewayRef,
+  type GatewayResult,
+} from "./gateway/result.ts";
+export {
+  describeResult,
+  lintResult,
+  outlineResult,
+  subrequestAttrs,
+  subrequestResult,
+  subrequests,
+  targetsResult,
+  type LintResult,
+  type LintWarning,
+  type Needed,
+  type OutlineResult,
+  type SourceLocation,
+  type SubrequestDescription,
+  type SubrequestResult,
+  type Target,
+} from "./gateway/subrequests.ts";
 export { endpointText, parseEndpoint, type Endpoint, type TlsMaterial } from "./rpc/endpoint.ts";
 export { BuildkitError, type BuildkitErrorInit } from "./errors/errors.ts";
-export type { ErrorSource } from "./errors/details.ts";
+export type {
+  ErrorDetails,
+  FailedSolve,
+  IncompleteMaterial,
+  PolicyDecision,
+} from "./errors/details.ts";
+export { renderSource, type ErrorSource, type SourceRange } from "./errors/source-lines.ts";
 export type {
   LogEvent,
   ProgressEvent,

@@ -7,7 +7,8 @@ import type { SolveOptions, SolveRequest, SolveResult } from "./client-types.ts"
 import type { Endpoint } from "./rpc/endpoint.ts";
 import { dial } from "./rpc/dial.ts";
 import { buildkitError, BuildkitError, cancelled } from "./errors/errors.ts";
-import type { CallHeaders, Channel } from "./rpc/channel.ts";
+import type { CallHeaders, CallLimits, Channel } from "./rpc/channel.ts";
+import { isFailedCall } from "./errors/status.ts";
 import { wireRequest } from "./control/request.ts";
 import { resultOf } from "./control/result.ts";
 import { openSession, type Session } from "./session/session.ts";
@@ -17,12 +18,30 @@ import { Transcript } from "./progress/transcript.ts";
 const statusTailMs = 5_000;
 const silentTailMs = 500;
 const sessionLossMs = 15_000;
+const returnedFailureMs = 5_000;
+
+/** Where a solve runs: its connection, its session, and what aborts when it is over. */
+export interface Stage {
+  readonly channel: Channel;
+  readonly sessionId: string;
+  readonly over: AbortSignal;
+}
+
+/** What else a solve may be given from inside. */
+export interface SolveExtras {
+  readonly sessionHeaders?: CallHeaders;
+  /**
+   * Plays the frontend while the Solve call runs; should end soon after `over` aborts. A failure of its own, not of
+   * one of its calls, is what the solve rejects with.
+   */
+  readonly role?: (stage: Stage) => Promise<void>;
+}
 
 /** Runs one build on a connection of its own; see BuildkitClient.solve. */
 export async function solve(
   endpoint: Endpoint,
   request: SolveRequest,
-  options: SolveOptions & { readonly sessionHeaders?: CallHeaders },
+  options: SolveOptions & SolveExtras,
 ): Promise<SolveResult> {
   if (options.signal.aborted) throw cancelled("The build", options.signal.reason);
   const channel = dial(endpoint);
@@ -42,7 +61,7 @@ async function solveIn(
   channel: Channel,
   session: Session,
   request: SolveRequest,
-  options: SolveOptions,
+  options: SolveOptions & SolveExtras,
 ): Promise<SolveResult> {
   const transcript = new Transcript();
   const statusEnd = new AbortController();
@@ -60,10 +79,11 @@ async function solveIn(
   });
   const loss = watchSession(session);
   const signal = AbortSignal.any([options.signal, loss.signal]);
+  const solving = withRole(options.role, { channel, sessionId: session.id, signal }, (limits) =>
+    channel.unary(Control.method.solve, wireRequest(request, session.id), limits),
+  );
   try {
-    const response = await channel.unary(Control.method.solve, wireRequest(request, session.id), {
-      signal,
-    });
+    const response = await solving;
     over = true;
     await within(status, statusTailMs);
     return resultOf(response.exporterResponse);
@@ -79,6 +99,38 @@ async function solveIn(
     loss.stop();
     statusEnd.abort();
     await status;
+  }
+}
+
+/**
+ * Solves while a role plays the frontend. A role that fails has told the daemon, which ends the Solve call; should it
+ * not, the call is cut. The daemon's failure wins unless the role's own is behind it.
+ */
+async function withRole<T>(
+  role: SolveExtras["role"],
+  { channel, sessionId, signal }: Omit<Stage, "over"> & { readonly signal: AbortSignal },
+  call: (limits: CallLimits) => Promise<T>,
+): Promise<T> {
+  if (role === undefined) return call({ signal });
+  const [over, cut] = [new AbortController(), new AbortController()];
+  const solving = call({ signal: AbortSignal.any([signal, cut.signal]) });
+  let failure: BuildkitError | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  role({ channel, sessionId, over: AbortSignal.any([signal, over.signal]) }).catch(
+    (error: unknown) => {
+      failure = buildkitError(error);
+      timer = setTimeout(() => cut.abort(), returnedFailureMs);
+    },
+  );
+  try {
+    return await solving;
+  } catch (error) {
+    throw failure !== undefined && (!isFailedCall(failure.cause) || cut.signal.aborted)
+      ? failure
+      : error;
+  } finally {
+    clearTimeout(timer);
+    over.abort();
   }
 }
 

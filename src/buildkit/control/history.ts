@@ -86,6 +86,11 @@ export function historyRecordOf(
   return {
     ref: record.ref,
     active,
+    frontend: record.frontend,
+    frontendAttrs: { ...record.frontendAttrs },
+    exporters: record.exporters.map(({ type, attrs }) => ({ type, attrs: { ...attrs } })),
+    pinned: record.pinned,
+    generation: record.generation,
     ...when("createdAt", record.createdAt),
     ...when("completedAt", record.completedAt),
     ...(!active && status !== undefined ? { error: errorOfStatus(status) } : {}),
@@ -99,5 +104,6 @@ export function historyRecordOf(
     images,
     attestations: results.flatMap(attestationsOf),
     ...(record.logs === undefined ? {} : { logs: blobOf(record.logs) }),
+    ...(record.trace === undefined ? {} : { trace: blobOf(record.trace) }),
   };
 }

@@ -29,6 +29,13 @@ export function wireRequest(
     exporters: request.exporters.map(entry),
     cache: { imports, exports: request.cacheExports.map(entry) },
     entitlements: [...(request.entitlements ?? [])],
+    frontendInputs: { ...request.frontendInputs },
+    internal: request.internal ?? false,
+    enableSessionExporter: request.enableSessionExporter ?? false,
+    sourcePolicySession: request.sourcePolicySession === true ? session : "",
+    compatibilityVersion: BigInt(request.compatibilityVersion ?? 0),
+    proxyNetwork: request.proxyNetwork ?? false,
+    definition: request.definition ?? new Uint8Array(),
     ...(request.sourcePolicy === undefined
       ? {}
       : { sourcePolicy: wireSourcePolicy(request.sourcePolicy) }),

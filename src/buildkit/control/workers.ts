@@ -38,6 +38,12 @@ export function workerOf(record: WorkerRecord): Worker {
     labels: { ...record.labels },
     platforms: [...new Set(record.platforms.map(platformText))],
     gcPolicy: record.gcPolicy.map(gcRule),
+    devices: record.cdiDevices.map(({ name, autoAllow, onDemand, annotations }) => ({
+      name,
+      autoAllow,
+      onDemand,
+      annotations: { ...annotations },
+    })),
     version: versionText(record.buildkitVersion?.version),
   };
 }

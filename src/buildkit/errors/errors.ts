@@ -1,9 +1,10 @@
 // The one error that leaves this folder: a failed call or build, decoded and classified.
 import { KilnError, type ErrorClass } from "../../errors/index.ts";
-import { factsOf, factsOfCall, type ErrorFacts, type ErrorSource } from "./details.ts";
+import { factsOf, factsOfCall, type ErrorDetails, type ErrorFacts } from "./details.ts";
+import type { ErrorSource } from "./source-lines.ts";
+import { detailBytes, isFailedCall } from "./status.ts";
 import { rowOf, type ErrorRow } from "./table.ts";
 import type { Status } from "../../gen/google/rpc/status_pb.ts";
-import type { FailedCall } from "../rpc/channel.ts";
 import type { Transcript } from "../progress/transcript.ts";
 
 /** What a BuildkitError is made of. */
@@ -16,21 +17,28 @@ export interface BuildkitErrorInit {
   readonly grpcCode: number;
   readonly vertexDigest?: string | undefined;
   readonly step?: string | undefined;
-  readonly source?: ErrorSource | undefined;
-  readonly exitCode?: number | undefined;
+  /** What there is of it; lists that are left out are empty. */
+  readonly details?: Partial<ErrorDetails>;
   readonly logTail?: readonly string[];
   readonly cause?: unknown;
 }
 
-/** A failed build or call. `class`, `reason` and `retryable` come from the table in error-table.ts. */
+const noDetails: ErrorDetails = {
+  vertices: [],
+  sources: [],
+  frontends: [],
+  incompleteMaterials: [],
+  decisions: [],
+};
+
+/** A failed build or call. `class`, `reason` and `retryable` come from the table in errors/table.ts. */
 export class BuildkitError extends KilnError {
   readonly grpcCode: number;
   /** The step that failed, and its name as shown to people. */
   readonly vertexDigest: string | undefined;
   readonly step: string | undefined;
-  readonly source: ErrorSource | undefined;
-  /** Exit code of the failed RUN. */
-  readonly exitCode: number | undefined;
+  /** All that the daemon said with types. */
+  readonly details: ErrorDetails;
   /** Last lines the step printed. */
   readonly logTail: readonly string[];
 
@@ -40,20 +48,19 @@ export class BuildkitError extends KilnError {
     this.grpcCode = init.grpcCode;
     this.vertexDigest = init.vertexDigest;
     this.step = init.step;
-    this.source = init.source;
-    this.exitCode = init.exitCode;
+    this.details = { ...noDetails, ...init.details };
     this.logTail = init.logTail ?? [];
   }
-}
 
-function isFailedCall(error: unknown): error is FailedCall {
-  return (
-    error instanceof Error &&
-    "code" in error &&
-    typeof error.code === "number" &&
-    "details" in error &&
-    typeof error.details === "string"
-  );
+  /** The place in a Dockerfile that it is about: the first of `details.sources`. */
+  get source(): ErrorSource | undefined {
+    return this.details.sources[0];
+  }
+
+  /** Exit code of the failed RUN. */
+  get exitCode(): number | undefined {
+    return this.details.exitCode;
+  }
 }
 
 /** Any rejection of a call → BuildkitError. `transcript` adds the step's name and last output. */
@@ -63,9 +70,7 @@ export function buildkitError(error: unknown, transcript?: Transcript): Buildkit
     const message = error instanceof Error ? error.message : String(error);
     return classified(factsOfCall(2, message), error, transcript);
   }
-  const bytes = error.metadata?.get("grpc-status-details-bin")[0];
-  const details = Buffer.isBuffer(bytes) ? bytes : undefined;
-  return classified(factsOfCall(error.code, error.details, details), error, transcript);
+  return classified(factsOfCall(error.code, error.details, detailBytes(error)), error, transcript);
 }
 
 /** The error of a history record. */
@@ -85,20 +90,35 @@ export function cancelled(what: string, cause?: unknown): BuildkitError {
   });
 }
 
+/** What a build's callback threw: a BuildkitError as it is, a KilnError with its class and reason. */
+export function callbackFailed(error: unknown): BuildkitError {
+  if (error instanceof BuildkitError) return error;
+  const known = error instanceof KilnError ? error : undefined;
+  const what = error instanceof Error ? error.message : String(error);
+  return new BuildkitError({
+    class: known?.class ?? "User",
+    reason: known?.reason ?? "CallbackFailed",
+    message: known?.message ?? `The build was ended by its own callback: ${what}`,
+    retryable: known?.retryable ?? false,
+    grpcCode: 2,
+    cause: error,
+  });
+}
+
 function classified(facts: ErrorFacts, cause: unknown, transcript?: Transcript): BuildkitError {
   const row = rowOf(facts);
-  const vertexDigest = facts.vertexDigest ?? transcript?.failed();
+  const { code, message: _message, kinds: _kinds, ...details } = facts;
+  const vertexDigest = facts.vertices[0] ?? transcript?.failed();
   const step = vertexDigest === undefined ? undefined : transcript?.nameOf(vertexDigest);
   return new BuildkitError({
     class: row.class,
     reason: row.reason,
     retryable: row.retryable,
     message: sentence(row, facts, step),
-    grpcCode: facts.code,
+    grpcCode: code,
     vertexDigest,
     step,
-    source: facts.source,
-    exitCode: facts.exitCode,
+    details,
     logTail: vertexDigest === undefined ? [] : (transcript?.tail(vertexDigest) ?? []),
     cause,
   });
@@ -120,14 +140,25 @@ function tidy(message: string): string {
 }
 
 function sentence(row: ErrorRow, facts: ErrorFacts, step: string | undefined): string {
+  const source = facts.sources[0];
   const at =
-    facts.source === undefined
+    source === undefined
       ? ""
-      : ` at ${facts.source.path === "" ? "Dockerfile" : facts.source.path}:${facts.source.line}`;
+      : ` at ${source.path === "" ? "Dockerfile" : source.path}:${source.line}`;
   if (facts.exitCode !== undefined && row.reason === "StepFailed") {
     const what = step === undefined ? "A step" : `Step ${JSON.stringify(step)}`;
     return `${what}${at} failed with exit code ${facts.exitCode}. ${row.advice}`;
   }
-  const what = tidy(facts.message).replace(/[.:]+$/, "");
+  const what = tidy(withReasons(facts)).replace(/[.:]+$/, "");
   return `${what === "" ? row.reason : what}${at}. ${row.advice}`;
+}
+
+/** The message with what the policy, or the provenance, has to say of it. */
+function withReasons({ message, decisions, incompleteMaterials }: ErrorFacts): string {
+  const said = decisions.flatMap(({ messages }) => messages);
+  const lacking = incompleteMaterials.map(
+    ({ method, uri, reason }) => `${method} ${uri} ${reason}`,
+  );
+  const more = [...said, ...lacking].filter((text) => !message.includes(text));
+  return more.length === 0 ? message : `${message}: ${more.join("; ")}`;
 }

@@ -77,6 +77,11 @@ function aRecord(over: Partial<HistoryRecord>): HistoryRecord {
   return {
     ref: "u-1",
     active: false,
+    frontend: "dockerfile.v0",
+    frontendAttrs: {},
+    exporters: [],
+    pinned: false,
+    generation: 1,
     completedAt: new Date("2026-03-01T12:00:00Z"),
     steps: { total: 1, completed: 1, cached: 0 },
     warnings: 0,
@@ -94,7 +99,7 @@ const stepFailed = (over: object = {}) =>
     retryable: false,
     grpcCode: 2,
     step: `RUN echo ${secretValue}`,
-    exitCode: 1,
+    details: { exitCode: 1 },
     logTail: ["one", `token ${secretValue}`],
     ...over,
   });

@@ -8,7 +8,9 @@ import { FakeClock } from "../runtime/fake-clock.ts";
 class Daemon {
   answer: (signal: AbortSignal) => Promise<DaemonInfo> = () =>
     Promise.resolve({ version: "0.34.2" });
-  workers = [{ id: "w", labels: {}, platforms: ["linux/amd64"], gcPolicy: [], version: "" }];
+  workers = [
+    { id: "w", labels: {}, platforms: ["linux/amd64"], gcPolicy: [], devices: [], version: "" },
+  ];
   questions = 0;
   open = 0;
 

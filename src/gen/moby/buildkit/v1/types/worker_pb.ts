@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file moby/buildkit/v1/types/worker.proto.
  */
 export const file_moby_buildkit_v1_types_worker: GenFile = /*@__PURE__*/
-  fileDesc("CiNtb2J5L2J1aWxka2l0L3YxL3R5cGVzL3dvcmtlci5wcm90bxIWbW9ieS5idWlsZGtpdC52MS50eXBlcyKkAgoMV29ya2VyUmVjb3JkEgoKAmlkGAEgASgJEkAKBmxhYmVscxgCIAMoCzIwLm1vYnkuYnVpbGRraXQudjEudHlwZXMuV29ya2VyUmVjb3JkLkxhYmVsc0VudHJ5Eh8KCXBsYXRmb3JtcxgDIAMoCzIMLnBiLlBsYXRmb3JtEjMKCWdjX3BvbGljeRgEIAMoCzIgLm1vYnkuYnVpbGRraXQudjEudHlwZXMuR0NQb2xpY3kSQQoQYnVpbGRraXRfdmVyc2lvbhgFIAEoCzInLm1vYnkuYnVpbGRraXQudjEudHlwZXMuQnVpbGRraXRWZXJzaW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihwEKCEdDUG9saWN5EgsKA2FsbBgBIAEoCBIVCg1rZWVwX2R1cmF0aW9uGAIgASgDEhYKDnJlc2VydmVkX3NwYWNlGAMgASgDEg8KB2ZpbHRlcnMYBCADKAkSFgoObWF4X3VzZWRfc3BhY2UYBSABKAMSFgoObWluX2ZyZWVfc3BhY2UYBiABKAMiYQoPQnVpbGRraXRWZXJzaW9uEg8KB3BhY2thZ2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoCRIaChJkb2NrZXJmaWxlX3ZlcnNpb24YBCABKAliBnByb3RvMw", [file_pb_ops]);
+  fileDesc("CiNtb2J5L2J1aWxka2l0L3YxL3R5cGVzL3dvcmtlci5wcm90bxIWbW9ieS5idWlsZGtpdC52MS50eXBlcyLcAgoMV29ya2VyUmVjb3JkEgoKAmlkGAEgASgJEkAKBmxhYmVscxgCIAMoCzIwLm1vYnkuYnVpbGRraXQudjEudHlwZXMuV29ya2VyUmVjb3JkLkxhYmVsc0VudHJ5Eh8KCXBsYXRmb3JtcxgDIAMoCzIMLnBiLlBsYXRmb3JtEjMKCWdjX3BvbGljeRgEIAMoCzIgLm1vYnkuYnVpbGRraXQudjEudHlwZXMuR0NQb2xpY3kSQQoQYnVpbGRraXRfdmVyc2lvbhgFIAEoCzInLm1vYnkuYnVpbGRraXQudjEudHlwZXMuQnVpbGRraXRWZXJzaW9uEjYKC2NkaV9kZXZpY2VzGAYgAygLMiEubW9ieS5idWlsZGtpdC52MS50eXBlcy5DRElEZXZpY2UaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKHAQoIR0NQb2xpY3kSCwoDYWxsGAEgASgIEhUKDWtlZXBfZHVyYXRpb24YAiABKAMSFgoOcmVzZXJ2ZWRfc3BhY2UYAyABKAMSDwoHZmlsdGVycxgEIAMoCRIWCg5tYXhfdXNlZF9zcGFjZRgFIAEoAxIWCg5taW5fZnJlZV9zcGFjZRgGIAEoAyJhCg9CdWlsZGtpdFZlcnNpb24SDwoHcGFja2FnZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhAKCHJldmlzaW9uGAMgASgJEhoKEmRvY2tlcmZpbGVfdmVyc2lvbhgEIAEoCSK9AQoJQ0RJRGV2aWNlEgwKBG5hbWUYASABKAkSEgoKYXV0b19hbGxvdxgCIAEoCBJHCgthbm5vdGF0aW9ucxgDIAMoCzIyLm1vYnkuYnVpbGRraXQudjEudHlwZXMuQ0RJRGV2aWNlLkFubm90YXRpb25zRW50cnkSEQoJb25fZGVtYW5kGAQgASgIGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z", [file_pb_ops]);
 
 /**
  * @generated from message moby.buildkit.v1.types.WorkerRecord
@@ -45,6 +45,11 @@ export type WorkerRecord = Message<"moby.buildkit.v1.types.WorkerRecord"> & {
    * @generated from field: moby.buildkit.v1.types.BuildkitVersion buildkit_version = 5;
    */
   buildkitVersion?: BuildkitVersion | undefined;
+
+  /**
+   * @generated from field: repeated moby.buildkit.v1.types.CDIDevice cdi_devices = 6;
+   */
+  cdiDevices: CDIDevice[];
 };
 
 /**
@@ -131,4 +136,40 @@ export type BuildkitVersion = Message<"moby.buildkit.v1.types.BuildkitVersion"> 
  */
 export const BuildkitVersionSchema: GenMessage<BuildkitVersion> = /*@__PURE__*/
   messageDesc(file_moby_buildkit_v1_types_worker, 2);
+
+/**
+ * @generated from message moby.buildkit.v1.types.CDIDevice
+ */
+export type CDIDevice = Message<"moby.buildkit.v1.types.CDIDevice"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Builds get it without an entitlement.
+   *
+   * @generated from field: bool auto_allow = 2;
+   */
+  autoAllow: boolean;
+
+  /**
+   * @generated from field: map<string, string> annotations = 3;
+   */
+  annotations: { [key: string]: string };
+
+  /**
+   * The daemon can set it up when it is asked for.
+   *
+   * @generated from field: bool on_demand = 4;
+   */
+  onDemand: boolean;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.types.CDIDevice.
+ * Use `create(CDIDeviceSchema)` to create a new message.
+ */
+export const CDIDeviceSchema: GenMessage<CDIDevice> = /*@__PURE__*/
+  messageDesc(file_moby_buildkit_v1_types_worker, 3);
 

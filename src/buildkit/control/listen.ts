@@ -1,0 +1,112 @@
+// The daemon's build history as it is asked for: one ref, a list, or everything that happens from now on.
+import { Control, type BuildHistoryRecord } from "../../gen/moby/buildkit/v1/control_pb.ts";
+import type { HistoryEvent, HistoryOptions, HistoryRecord } from "../client-types.ts";
+import { buildkitError } from "../errors/errors.ts";
+import type { CallLimits, Channel } from "../rpc/channel.ts";
+import { wholeBlob } from "./blobs.ts";
+import { historyRecordOf } from "./history.ts";
+import { reopened } from "./reopen.ts";
+
+// Numbers of BuildHistoryEventType in control.proto.
+const eventStarted = 0;
+const eventDeleted = 2;
+
+/** Whether a failed call says that there is no such ref or blob. */
+export function isNotFound(error: unknown): boolean {
+  if (buildkitError(error).grpcCode === 5) return true;
+  const message = error instanceof Error ? error.message : "";
+  return /not found|is deleted|file does not exist/.test(message);
+}
+
+/** Records repeat as a build goes on; the last one holds. Not there is no error, whatever the daemon says. */
+export async function wireRecord(
+  channel: Channel,
+  ref: string,
+  limits: CallLimits,
+): Promise<BuildHistoryRecord | undefined> {
+  let found: BuildHistoryRecord | undefined;
+  try {
+    const request = { ref, earlyExit: true };
+    for await (const { type, record } of channel.serverStream(
+      Control.method.listenBuildHistory,
+      request,
+      limits,
+    ))
+      if (record?.ref === ref) found = type === eventDeleted ? undefined : record;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+  return found;
+}
+
+/** One record with the whole of its error. */
+export async function oneRecord(
+  channel: Channel,
+  ref: string,
+  limits: CallLimits,
+): Promise<HistoryRecord | undefined> {
+  const record = await wireRecord(channel, ref, limits);
+  if (record === undefined) return undefined;
+  const digest = record.externalError?.digest;
+  const error = digest === undefined ? undefined : await wholeBlob(channel, { digest }, limits);
+  return historyRecordOf(record, error);
+}
+
+/** The records there are, latest first. */
+export async function listRecords(
+  channel: Channel,
+  options: HistoryOptions,
+  limits: CallLimits,
+): Promise<HistoryRecord[]> {
+  const records = new Map<string, BuildHistoryRecord>();
+  const request = {
+    earlyExit: true,
+    activeOnly: options.activeOnly ?? false,
+    filter: [...(options.filters ?? [])],
+    limit: options.limit ?? 0,
+  };
+  for await (const { type, record } of channel.serverStream(
+    Control.method.listenBuildHistory,
+    request,
+    limits,
+  ))
+    if (record !== undefined && type !== eventDeleted) records.set(record.ref, record);
+  const listed = [...records.values()].map((record) => historyRecordOf(record));
+  return listed
+    .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0))
+    .slice(0, options.limit ?? listed.length);
+}
+
+/** Knows which records were told already: a stream that is opened again tells all of them from the start. */
+export class ToldRecords {
+  readonly #told = new Map<string, string>();
+
+  /** The event, when it says something new. */
+  next(type: number, record: BuildHistoryRecord): HistoryEvent | undefined {
+    const kind =
+      type === eventStarted ? "started" : type === eventDeleted ? "deleted" : "completed";
+    const mark = `${kind} ${record.generation} ${record.pinned}`;
+    if (this.#told.get(record.ref) === mark) return undefined;
+    if (kind === "deleted") this.#told.delete(record.ref);
+    else this.#told.set(record.ref, mark);
+    return { kind, record: historyRecordOf(record) };
+  }
+}
+
+/** What the daemon has, then what happens, over breaks of the connection, until the signal aborts. */
+export async function* watchRecords(
+  channel: Channel,
+  options: Pick<HistoryOptions, "activeOnly"> & { readonly ref?: string },
+  limits: { readonly signal: AbortSignal; readonly deadlineMs: number },
+): AsyncGenerator<HistoryEvent, void, undefined> {
+  const told = new ToldRecords();
+  const request = { ref: options.ref ?? "", activeOnly: options.activeOnly ?? false };
+  const { signal } = limits;
+  const open = () => channel.serverStream(Control.method.listenBuildHistory, request, { signal });
+  const stream = reopened(open, { ...limits, onReopen: () => undefined });
+  for await (const { type, record } of stream) {
+    const event = record === undefined ? undefined : told.next(type, record);
+    if (event !== undefined) yield event;
+  }
+}

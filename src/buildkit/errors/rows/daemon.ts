@@ -1,0 +1,110 @@
+// Failures of the daemon, of the way to it, and of what it allows; and of its history.
+// Texts as BuildKit v0.34.2 and the parts it is made of word them.
+import { grpc, type Row } from "./row.ts";
+
+/** Rows about the daemon. Tried from the top. */
+export const daemonRows: readonly Row[] = [
+  // The daemon and the way to it.
+  [
+    "DiskFull",
+    "Builder",
+    "retry",
+    { text: /no space left on device|disk quota exceeded/i },
+    "The builder's disk is full: prune its cache or give it more storage.",
+  ],
+  [
+    "SessionLost",
+    "Infra",
+    "retry",
+    { text: /no active sessions?\b|session healthcheck failed|session .* (?:dropped|not found)/i },
+    "The connection between Kiln and the builder broke.",
+  ],
+  [
+    "DuplicateRef",
+    "Infra",
+    "final",
+    { text: /job ID \S+ exists/ },
+    "This ref is already being solved.",
+  ],
+  [
+    "SessionSilent",
+    "Infra",
+    "retry",
+    {
+      text: /(?:fetching auth token|getting token authority|resolving credentials|verifying token authority) from session/,
+    },
+    "The session that the build came with did not answer in time.",
+  ],
+  [
+    "RefNotFound",
+    "User",
+    "final",
+    { text: /no such job|failed to retrieve ref|ref \S+ is deleted/ },
+    "The builder does not know this build: it was never there, or is forgotten.",
+  ],
+  [
+    "BlobNotFound",
+    "User",
+    "final",
+    { codes: [grpc.notFound], text: /content digest|blob .*not found/ },
+    "The builder's history does not have this blob any more.",
+  ],
+  [
+    "FilterInvalid",
+    "User",
+    "final",
+    {
+      text: /failed to parse (?:history |prune |diskusage |list workers? )?filters?\b|^(?:filters: )?parse error|invalid (?:limit|time|duration) \S+$/,
+    },
+    "Correct the filter.",
+  ],
+  [
+    "TlsRejected",
+    "Builder",
+    "final",
+    {
+      codes: [grpc.unavailable],
+      text: /^No connection established.*(?:certificate|tlsv1|SSL routines|wrong version number|handshake|altname|self.signed)/is,
+    },
+    "Check the CA, the client certificate and the server name.",
+  ],
+  [
+    "BuilderUnreachable",
+    "Builder",
+    "retry",
+    { codes: [grpc.unavailable], text: /^(?:No connection established|Name resolution failed)/i },
+    "Nothing answers at the builder's address.",
+  ],
+
+  // Policy of the daemon.
+  [
+    "EntitlementNotAllowed",
+    "Policy",
+    "final",
+    {
+      text: /granting entitlement|entitlement .* is not allowed|is not allowed by build daemon configuration|(?:network\.host|security\.insecure) is not allowed|requested by the build but not allowed/,
+    },
+    "The build must ask for it, and the builder's configuration must allow it.",
+  ],
+  [
+    "EntitlementUnknown",
+    "User",
+    "final",
+    { text: /unknown entitlement/ },
+    "Ask for an entitlement that BuildKit has: network.host, security.insecure or device.",
+  ],
+  [
+    "FrontendNotAllowed",
+    "Policy",
+    "final",
+    { text: /is not an allowed gateway source/ },
+    "Use a frontend that the builder's configuration allows.",
+  ],
+  [
+    "PolicyDenied",
+    "Policy",
+    "final",
+    { text: /source .* denied by policy|denied by policy|not allowed by policy|due to policy/i },
+    "Use a source that the policy allows.",
+  ],
+];

@@ -1,0 +1,30 @@
+// The form of one row of the error table, and the gRPC codes that rows name.
+import type { ErrorClass } from "../../../errors/index.ts";
+
+/** What must hold for a row to be the failure; all that is given must. */
+export interface RowCondition {
+  /** Short name of a typed detail: "ExitMessage". */
+  readonly detail?: string;
+  readonly codes?: readonly number[];
+  readonly text?: RegExp;
+  /** A second text that must be there. */
+  readonly about?: RegExp;
+}
+
+/** A row as it is written: reason, class, whether it may pass by itself, condition, and what the person can do. */
+export type Row = readonly [
+  reason: string,
+  errorClass: ErrorClass,
+  retry: "retry" | "final",
+  when: RowCondition,
+  advice: string,
+];
+
+/** gRPC status codes. */
+export const grpc = {
+  cancelled: 1,
+  deadlineExceeded: 4,
+  notFound: 5,
+  resourceExhausted: 8,
+  unavailable: 14,
+} as const;
