@@ -26,7 +26,7 @@ import {
 } from "./control/disk.ts";
 import { followRef } from "./control/follow.ts";
 import { guarded, guardedStream, type Guard } from "./control/limits.ts";
-import { listRecords, oneRecord, watchRecords, wireRecord } from "./control/listen.ts";
+import { forgetRecord, listRecords, oneRecord, watchRecords } from "./control/listen.ts";
 import { versionText, workerOf } from "./control/workers.ts";
 import { build, type BuildCallback, type BuildRequest } from "./gateway/build.ts";
 import { solve } from "./solve.ts";
@@ -153,10 +153,7 @@ class Connection implements BuildkitClient {
   }
 
   async forget(ref: string, signal: AbortSignal): Promise<void> {
-    return this.#call("The call", signal, async (limits) => {
-      if ((await wireRecord(this.#channel, ref, limits)) === undefined) return;
-      await this.#channel.unary(Control.method.updateBuildHistory, { ref, delete: true }, limits);
-    });
+    return this.#call("The call", signal, (limits) => forgetRecord(this.#channel, ref, limits));
   }
 
   async readBlob(digest: string, signal: AbortSignal, range: BlobRange = {}): Promise<Buffer> {

@@ -4,20 +4,38 @@ import fc from "fast-check";
 import { StatusSchema } from "../../../src/gen/google/rpc/status_pb.ts";
 import { factsOfCall } from "../../../src/buildkit/errors/details.ts";
 import { errorTable, rowOf } from "../../../src/buildkit/errors/table.ts";
-import { buildkitError, cancelled, errorOfStatus } from "../../../src/buildkit/errors/errors.ts";
+import {
+  buildkitError,
+  callbackFailed,
+  cancelled,
+  errorOfStatus,
+} from "../../../src/buildkit/errors/errors.ts";
+import { renderSource, sourceOf } from "../../../src/buildkit/errors/source-lines.ts";
+import { statusOf } from "../../../src/buildkit/errors/status.ts";
+import { KilnError } from "../../../src/errors/index.ts";
 import { Transcript } from "../../../src/buildkit/progress/transcript.ts";
 
 type Details = Readonly<Record<string, unknown>>;
+
+/** Several details of one kind. */
+class Several {
+  readonly values: readonly unknown[];
+  constructor(...values: readonly unknown[]) {
+    this.values = values;
+  }
+}
 
 /** A status as buildkitd sends it: JSON inside of Any. */
 function status(code: number, message: string, details: Details = {}) {
   return create(StatusSchema, {
     code,
     message,
-    details: Object.entries(details).map(([name, value]) => ({
-      typeUrl: `github.com/moby/buildkit/${name}+json`,
-      value: new TextEncoder().encode(JSON.stringify(value)),
-    })),
+    details: Object.entries(details).flatMap(([name, value]) =>
+      (value instanceof Several ? value.values : [value]).map((one) => ({
+        typeUrl: `github.com/moby/buildkit/${name}+json`,
+        value: new TextEncoder().encode(JSON.stringify(one)),
+      })),
+    ),
   });
 }
 
@@ -72,6 +90,9 @@ describe("errors of a build", () => {
       line: 2,
       endLine: 3,
       excerpt: "RUN one && \\\n  two",
+      language: "",
+      ranges: [{ line: 2, character: 0, endLine: 3, endCharacter: 0 }],
+      shown: { line: 1, lines: ["FROM busybox", "RUN one && \\", "  two", ""] },
     });
     assert.deepEqual(error.logTail, ["hello", "world"]);
   });
@@ -104,6 +125,153 @@ describe("errors of a build", () => {
   });
 });
 
+describe("the details of an error", () => {
+  it("are all kept, several of a kind in their order", () => {
+    const inner = { info: { filename: "inner", data: "" }, ranges: [{ start: { line: 1 } }] };
+    const { details, ...error } = buildkitError(
+      call(2, "x", {
+        "errdefs.Vertex": new Several({ digest: "sha256:a" }, { digest: "sha256:b" }),
+        "errdefs.Source": new Several(source, inner),
+        "errdefs.Frontend": new Several(
+          { name: "gateway.v0", source: "docker/dockerfile:1" },
+          { name: "dockerfile.v0" },
+        ),
+        "errdefs.Solve": {
+          inputIDs: ["i"],
+          mountIDs: ["m", "n"],
+          op: { exec: { meta: { args: ["false"] } } },
+          file: { index: "1" },
+          description: { "llb.customname": "RUN false", no: 1 },
+        },
+        "errdefs.ProvenanceMaterialsIncomplete": {
+          incomplete: [
+            { op: "o", name: "n", method: "GET", uri: "u", final_uri: "f", reason: "r" },
+          ],
+        },
+        "errdefs.CompatibilityFeature": { version: 10, feature: "f" },
+        "errdefs.FrontendCap": { name: "cap" },
+        "errdefs.Subrequest": { name: "frontend.no" },
+        "policysession.DecisionResponse": { action: 1, denyMessages: [{ message: "no" }, {}] },
+        "gatewayapi.ExitMessage": { Code: 4 },
+        "stack.Stack": { frames: [{ Name: "main" }] },
+      }),
+    );
+    assert.deepEqual(details, {
+      vertices: ["sha256:a", "sha256:b"],
+      sources: [sourceOf(source), sourceOf(inner)],
+      frontends: [
+        { name: "gateway.v0", source: "docker/dockerfile:1" },
+        { name: "dockerfile.v0", source: "" },
+      ],
+      solve: {
+        inputIds: ["i"],
+        mountIds: ["m", "n"],
+        op: { exec: { meta: { args: ["false"] } } },
+        subject: { kind: "file", index: 1 },
+        description: { "llb.customname": "RUN false" },
+      },
+      incompleteMaterials: [
+        { op: "o", name: "n", method: "GET", uri: "u", finalUri: "f", reason: "r" },
+      ],
+      compatibility: { version: 10, feature: "f" },
+      frontendCap: "cap",
+      subrequest: "frontend.no",
+      decisions: [{ action: "deny", messages: ["no"] }],
+      exitCode: 4,
+    });
+    assert.equal(error.vertexDigest, "sha256:a");
+  });
+
+  it("say why a policy refuses, and what the provenance lacks", () => {
+    const denied = buildkitError(
+      call(7, "source denied", {
+        "policysession.DecisionResponse": {
+          action: "DENY",
+          denyMessages: [{ message: "only signed images" }],
+        },
+      }),
+    );
+    assert.match(denied.message, /^source denied: only signed images\. /);
+    const incomplete = [{ method: "GET", uri: "https://h/x", reason: "unsuccessful_response" }];
+    const lacking = buildkitError(
+      call(2, "provenance materials are incomplete", {
+        "errdefs.ProvenanceMaterialsIncomplete": { incomplete },
+      }),
+    );
+    assert.match(lacking.message, /GET https:\/\/h\/x unsuccessful_response/);
+  });
+
+  it("go back to the daemon as they came", () => {
+    const failed = call(2, "process did not complete", failedStep);
+    const told = statusOf(callbackFailed(buildkitError(failed)));
+    assert.deepEqual(errorOfStatus(told).details, buildkitError(failed).details);
+    assert.deepEqual([told.code, told.message], [2, "process did not complete"]);
+    const plain = statusOf(new Error("boom"));
+    assert.deepEqual([plain.code, plain.message, plain.details], [2, "boom", []]);
+    assert.equal(statusOf("boom").message, "boom");
+    assert.equal(statusOf(call(0, "odd")).code, 2);
+    const broken = Object.assign(call(2, "x"), { metadata: { get: () => [Buffer.from([255])] } });
+    assert.deepEqual(statusOf(broken).details, []);
+  });
+
+  it("of a callback are its own", () => {
+    const known = new KilnError({ class: "Source", reason: "R", message: "m", retryable: true });
+    const error = callbackFailed(known);
+    assert.deepEqual(
+      [error.class, error.reason, error.message, error.retryable, error.cause],
+      ["Source", "R", "m", true, known],
+    );
+    assert.deepEqual(
+      [callbackFailed("x").class, callbackFailed("x").reason],
+      ["User", "CallbackFailed"],
+    );
+  });
+});
+
+describe("an excerpt of a source", () => {
+  const text = Array.from({ length: 12 }, (_, index) => `line ${index + 1}`).join("\n");
+  const at = (data: string, ...ranges: [line: number, endLine?: number][]) => {
+    const info = { filename: "Dockerfile", data: Buffer.from(data).toString("base64") };
+    return sourceOf({
+      info,
+      ranges: ranges.map(([line, endLine]) => ({ start: { line }, end: { line: endLine } })),
+    });
+  };
+  const rendered = (...args: Parameters<typeof at>): string => {
+    const found = at(...args);
+    assert.ok(found);
+    return renderSource(found);
+  };
+  const rule = "--------------------";
+
+  it("has lines around it, more for one line than for many", () => {
+    assert.equal(
+      rendered(text, [5]),
+      `Dockerfile:5\n${rule}\n   3 |     line 3\n   4 |     line 4\n   5 | >>> line 5\n   6 |     line 6\n   7 |     line 7\n${rule}\n`,
+    );
+    assert.equal(
+      rendered(text, [5, 6]),
+      `Dockerfile:5\n${rule}\n   4 |     line 4\n   5 | >>> line 5\n   6 | >>> line 6\n   7 |     line 7\n${rule}\n`,
+    );
+  });
+
+  it("ends with its source, and marks only what the ranges name", () => {
+    assert.equal(rendered("FROM a", [1]), `Dockerfile:1\n${rule}\n   1 | >>> FROM a\n${rule}\n`);
+    const marked = rendered(text, [9], [11, 12])
+      .split("\n")
+      .flatMap((line) => / (\d+) \| >>>/.exec(line)?.[1] ?? []);
+    assert.deepEqual(marked, ["9", "11", "12"]);
+    assert.ok(rendered(text, [12, 99]).includes("12 | >>> line 12"));
+  });
+
+  it("is nothing for a line that is not there, and bounded for a long range", () => {
+    assert.equal(rendered("FROM a", [7]), "");
+    assert.equal(at("FROM a"), undefined);
+    assert.equal(at("FROM a", [0]), undefined);
+    assert.ok((at("x\n".repeat(10_000), [1, 10_000])?.shown.lines.length ?? 0) <= 500);
+  });
+});
+
 describe("which failure is whose", () => {
   // Messages as buildkitd v0.34.2 and grpc-js 1.14.7 word them.
   const cases: [reason: string, code: number, message: string, details?: Details][] = [
@@ -111,6 +279,83 @@ describe("which failure is whose", () => {
     ["PolicyDenied", 7, "source denied", { "policysession.DecisionResponse": { action: 1 } }],
     ["UnsupportedFeature", 12, "needs x", { "errdefs.FrontendCap": { name: "x" } }],
     ["UnsupportedRequest", 12, "unsupported request x", { "errdefs.Subrequest": { name: "x" } }],
+    [
+      "CompatibilityUnsupported",
+      12,
+      "unsupported compatibility-version 10 feature x",
+      { "errdefs.CompatibilityFeature": { version: 10, feature: "x" } },
+    ],
+    ["CompatibilityUnsupported", 2, "unsupported compatibility-version 5 (supported: [10 20 30])"],
+    [
+      "ProvenanceIncomplete",
+      2,
+      "provenance materials are incomplete",
+      { "errdefs.ProvenanceMaterialsIncomplete": { incomplete: [] } },
+    ],
+    [
+      "SessionSilent",
+      2,
+      "failed to authorize: fetching auth token from session: context deadline exceeded",
+    ],
+    ["RefNotFound", 5, "no such job abc"],
+    ["RefNotFound", 2, "failed to retrieve ref abc: file does not exist"],
+    ["RefNotFound", 2, "ref abc is deleted: file does not exist"],
+    ["BlobNotFound", 5, "content digest sha256:abc: not found"],
+    ["FilterInvalid", 2, 'failed to parse history filters ["(("]: parse error'],
+    ["FilterInvalid", 2, "invalid limit -1"],
+    ["EntitlementUnknown", 2, "unknown entitlement sudo"],
+    ["EntitlementNotAllowed", 2, "network.host is not allowed"],
+    [
+      "EntitlementNotAllowed",
+      2,
+      "device vendor.com/x=a is requested by the build but not allowed",
+      { "errdefs.Source": source },
+    ],
+    ["FrontendNotAllowed", 2, "'docker.io/a/b' is not an allowed gateway source"],
+    ["SecretTooLarge", 2, "secret big too big. max size 512000"],
+    [
+      "CacheAuthFailed",
+      2,
+      "failed to upload blob: operation error S3: HeadObject, https response error StatusCode: 403, RequestID: , HostID: , api error Forbidden: Forbidden",
+    ],
+    [
+      "CacheNotFound",
+      2,
+      "operation error S3: PutObject, https response error StatusCode: 404, NoSuchBucket: The specified bucket does not exist",
+    ],
+    [
+      "CacheUnreachable",
+      2,
+      'operation error S3: HeadObject, exceeded maximum number of attempts, 3, https response error StatusCode: 0, request send failed, Head "http://127.0.0.1:1/b/x": dial tcp 127.0.0.1:1: connect: connection refused',
+    ],
+    ["SignatureInvalid", 2, "signature verification failed: no signer found"],
+    ["OciLayoutNotFound", 5, "unknown store oci:base: not found"],
+    [
+      "SessionMethodMissing",
+      2,
+      "method /moby.filesync.v1.FileSend/diffcopy not supported by the client",
+    ],
+    ["DefinitionInvalid", 2, "invalid empty definition"],
+    ["DefinitionInvalid", 2, "cannot solve with both Definition and Frontend specified"],
+    ["FrontendUnknown", 2, "invalid frontend: no.v0"],
+    ["FrontendFailed", 2, "frontend grpc server closed unexpectedly"],
+    ["CacheUnknown", 2, 'unknown cache exporter: "no"'],
+    [
+      "CacheOptionInvalid",
+      2,
+      "failed to configure s3 cache exporter: bucket ($AWS_BUCKET) not set for s3 cache",
+    ],
+    ["CacheOptionInvalid", 2, "duplicate cache exports [registry]"],
+    [
+      "ExporterOptionInvalid",
+      2,
+      "docker exporter does not currently support exporting manifest lists",
+    ],
+    ["MessageTooLarge", 8, "grpc: received message larger than max (17000000 vs. 16777216)"],
+    ["MessageTooLarge", 8, "Attempted to send message with a size larger than 16777216"],
+    ["MessageTooLarge", 2, "/x exceeds maximum allowed size of 16777216 bytes"],
+    ["BuilderOverloaded", 8, "too many requests"],
+    ["TimedOut", 2, "failed to do something: context deadline exceeded"],
     ["DiskFull", 2, "failed to copy: write /var/lib/x: no space left on device"],
     [
       "SessionLost",
@@ -275,10 +520,17 @@ describe("which failure is whose", () => {
     });
   }
 
-  it("has a case for every row that is not told by a message size", () => {
-    const told = new Set(cases.map(([reason]) => reason));
-    const untold = errorTable.map(({ reason }) => reason).filter((reason) => !told.has(reason));
-    assert.deepEqual([...new Set(untold)], ["BuilderOverloaded"]);
+  it("has a case for every row", () => {
+    const met = new Set(
+      cases.map(([, code, message, details]) => {
+        const bytes = toBinary(StatusSchema, status(code, message, details));
+        return rowOf(factsOfCall(code, message, bytes));
+      }),
+    );
+    assert.deepEqual(
+      errorTable.filter((row) => !met.has(row)),
+      [],
+    );
   });
 
   it("never repeats what only its author can mend", () => {

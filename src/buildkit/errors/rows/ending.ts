@@ -15,6 +15,13 @@ export const endingRows: readonly Row[] = [
     },
     "One message may have 16 MiB: ask for less, or read in parts.",
   ],
+  [
+    "MessageTooLarge",
+    "User",
+    "final",
+    { text: /exceeds maximum allowed size of \d+ bytes|is larger than \d+ bytes/ },
+    "One message may have 16 MiB: ask for less, or read in parts.",
+  ],
   ["BuilderLost", "Builder", "retry", { codes: [grpc.unavailable] }, "The builder went away."],
   [
     "BuilderSilent",
