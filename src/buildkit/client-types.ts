@@ -244,7 +244,10 @@ export interface BuildkitClient {
   history(ref: string, signal: AbortSignal): Promise<HistoryRecord | undefined>;
   /** Records with the short form of their errors, latest first. */
   histories(signal: AbortSignal, options?: HistoryOptions): Promise<HistoryRecord[]>;
-  /** The records there are, then what happens to them, until the signal aborts; of one ref or of all. */
+  /**
+   * The records there are, then what happens to them, until the signal aborts; of one ref or of all. Goes on over
+   * broken connections, but does not tell of what was deleted meanwhile.
+   */
   watchHistory(
     signal: AbortSignal,
     options?: Pick<HistoryOptions, "activeOnly"> & { readonly ref?: string },

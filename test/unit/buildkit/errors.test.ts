@@ -355,6 +355,13 @@ describe("which failure is whose", () => {
     ["MessageTooLarge", 8, "Attempted to send message with a size larger than 16777216"],
     ["MessageTooLarge", 2, "/x exceeds maximum allowed size of 16777216 bytes"],
     ["BuilderOverloaded", 8, "too many requests"],
+    ["TimedOut", 4, "context deadline exceeded", { "errdefs.Source": source }],
+    ["TimedOut", 4, "context deadline exceeded", { "errdefs.Vertex": vertex }],
+    [
+      "SessionMethodMissing",
+      12,
+      "this session does not answer /moby.exporter.v1.Exporter/FindExporters",
+    ],
     ["TimedOut", 2, "failed to do something: context deadline exceeded"],
     ["DiskFull", 2, "failed to copy: write /var/lib/x: no space left on device"],
     [

@@ -2,15 +2,41 @@ import assert from "node:assert/strict";
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StatusSchema } from "../../../src/gen/google/rpc/status_pb.ts";
-import { BuildHistoryRecordSchema } from "../../../src/gen/moby/buildkit/v1/control_pb.ts";
+import {
+  BuildHistoryRecordSchema,
+  SolveRequestSchema,
+  UsageRecordSchema,
+} from "../../../src/gen/moby/buildkit/v1/control_pb.ts";
 import { WorkerRecordSchema } from "../../../src/gen/moby/buildkit/v1/types/worker_pb.ts";
 import { targetOf } from "../../../src/buildkit/rpc/dial.ts";
 import { endpointText, parseEndpoint } from "../../../src/buildkit/rpc/endpoint.ts";
+import { cacheRecordOf, wireDiskUsage, wirePrune } from "../../../src/buildkit/control/disk.ts";
 import { historyRecordOf } from "../../../src/buildkit/control/history.ts";
 import { wireRequest } from "../../../src/buildkit/control/request.ts";
 import { resultOf } from "../../../src/buildkit/control/result.ts";
 import { newSessionId } from "../../../src/buildkit/session/session.ts";
 import { versionText, workerOf } from "../../../src/buildkit/control/workers.ts";
+
+/** Fields of a protobuf message by number: varints as numbers, bytes as text; the last of a repeated one. */
+function fieldsOf(bytes: Uint8Array): Record<number, string | number> {
+  const fields: Record<number, string | number> = {};
+  let at = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[at++] ?? 0;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < bytes.length) {
+    const tag = varint();
+    const value = varint();
+    const text = (): string => Buffer.from(bytes.subarray(at, (at += value))).toString();
+    fields[tag >> 3] = (tag & 7) === 0 ? value : text();
+  }
+  return fields;
+}
 
 describe("endpoints", () => {
   const good: [text: string, target: string][] = [
@@ -83,6 +109,48 @@ describe("a solve request", () => {
         updates,
       },
     ]);
+  });
+
+  it("has every field under the number that the daemon knows", () => {
+    const definition = new Uint8Array([10, 1, 7]);
+    const message = wireRequest(
+      {
+        ...request,
+        frontend: "",
+        definition,
+        frontendInputs: { base: definition },
+        entitlements: ["network.host"],
+        internal: true,
+        enableSessionExporter: true,
+        sourcePolicySession: true,
+        compatibilityVersion: 20,
+        proxyNetwork: true,
+      },
+      "session",
+    );
+    const bytes = toBinary(SolveRequestSchema, create(SolveRequestSchema, message));
+    assert.deepEqual(fieldsOf(bytes), {
+      1: "r",
+      2: "\n\u0001\u0007",
+      5: "session",
+      7: "\n\u0006target\u0012\u0001t",
+      8: "",
+      9: "network.host",
+      10: "\n\u0004base\u0012\u0003\n\u0001\u0007",
+      11: 1,
+      14: 1,
+      15: "session",
+      16: 20,
+      17: 1,
+    });
+  });
+
+  it("says nothing that it was not told", () => {
+    const bytes = toBinary(
+      SolveRequestSchema,
+      create(SolveRequestSchema, wireRequest(request, "s")),
+    );
+    assert.deepEqual(Object.keys(fieldsOf(bytes)), ["1", "5", "6", "7", "8"]);
   });
 
   it("names its session as BuildKit names its own", () => {
@@ -187,6 +255,7 @@ describe("workers", () => {
         gcPolicy: [
           { all: true, keepDuration: 3_600_000_000_000n, maxUsedSpace: 5n, filters: ["x"] },
         ],
+        cdiDevices: [{ name: "v/d", autoAllow: true, annotations: { a: "b" } }],
         buildkitVersion: { version: "v0.34.2" },
       }),
     );
@@ -195,6 +264,7 @@ describe("workers", () => {
       labels: { a: "b" },
       platforms: ["linux/amd64", "linux/arm64", "linux/arm/v7"],
       gcPolicy: [{ all: true, filters: ["x"], keepDurationSeconds: 3600, maxUsedSpace: 5 }],
+      devices: [{ name: "v/d", autoAllow: true, onDemand: false, annotations: { a: "b" } }],
       version: "0.34.2",
     });
   });
@@ -203,5 +273,69 @@ describe("workers", () => {
     assert.equal(versionText("v0.34.2-rc1"), "0.34.2-rc1");
     assert.equal(versionText("vendor"), "vendor");
     assert.equal(versionText(undefined), "");
+  });
+});
+
+describe("the cache of a daemon", () => {
+  it("is asked for in the daemon's units", () => {
+    assert.deepEqual(wireDiskUsage({ filters: ["a"], unusedSeconds: 1.5 }), {
+      filter: ["a"],
+      ageLimit: 1_500_000_000n,
+    });
+    assert.deepEqual(
+      wirePrune({
+        all: true,
+        filters: ["a"],
+        keepDurationSeconds: 172_800,
+        reservedSpace: 1,
+        maxUsedSpace: 2,
+        minFreeSpace: 3,
+      }),
+      {
+        all: true,
+        filter: ["a"],
+        keepDuration: 172_800_000_000_000n,
+        reservedSpace: 1n,
+        maxUsedSpace: 2n,
+        minFreeSpace: 3n,
+      },
+    );
+    assert.deepEqual(wirePrune({}), {
+      all: false,
+      filter: [],
+      keepDuration: 0n,
+      reservedSpace: 0n,
+      maxUsedSpace: 0n,
+      minFreeSpace: 0n,
+    });
+  });
+
+  it("is told record by record", () => {
+    const record = create(UsageRecordSchema, {
+      id: "i",
+      recordType: "regular",
+      description: "d",
+      size: 5n,
+      inUse: true,
+      parents: ["p"],
+      usageCount: 2n,
+      createdAt: timestampFromMs(1000),
+    });
+    assert.deepEqual(cacheRecordOf(record), {
+      id: "i",
+      type: "regular",
+      description: "d",
+      size: 5,
+      mutable: false,
+      inUse: true,
+      shared: false,
+      parents: ["p"],
+      usageCount: 2,
+      createdAt: new Date(1000),
+    });
+    assert.deepEqual(
+      cacheRecordOf(create(UsageRecordSchema, { lastUsedAt: timestampFromMs(2000) })).lastUsedAt,
+      new Date(2000),
+    );
   });
 });

@@ -35,6 +35,21 @@ export const daemonRows: readonly Row[] = [
     },
     "The session that the build came with did not answer in time.",
   ],
+  // Of a step: a call that the builder itself does not answer has no details.
+  [
+    "TimedOut",
+    "Builder",
+    "retry",
+    { codes: [grpc.deadlineExceeded], detail: "Source" },
+    "Something that the builder waited for did not answer in time: a registry, or the session's logins.",
+  ],
+  [
+    "TimedOut",
+    "Builder",
+    "retry",
+    { codes: [grpc.deadlineExceeded], detail: "Vertex" },
+    "Something that the builder waited for did not answer in time: a registry, or the session's logins.",
+  ],
   [
     "RefNotFound",
     "User",

@@ -23,14 +23,16 @@ export const requestRows: readonly Row[] = [
     "OciLayoutNotFound",
     "User",
     "final",
-    { text: /oci-layout.*not found|unknown store|OCI layout/i },
+    { text: /unable to get info about digest|oci-layout.*not found|unknown store|OCI layout/i },
     "Give the build the OCI layout that it names, with the digest that it names.",
   ],
   [
     "SessionMethodMissing",
     "User",
     "final",
-    { text: /method \S+ not supported by the client|could not access local files without session/ },
+    {
+      text: /method \S+ not supported by the client|this session does not answer|could not access local files without session/,
+    },
     "Give the session what the build asks of it: outputs need a receiver, caches a store.",
   ],
   [
@@ -117,7 +119,7 @@ export const requestRows: readonly Row[] = [
     "User",
     "final",
     {
-      text: /exporter option|does not currently support exporting manifest lists|cannot export (?:annotations|attestations|multiple platforms)|annotations? not supported for|unsupported layer compression|non-(?:bool|int) value|can't push tagged ref|tag is needed when pushing|invalid (?:reference format|mode "|annotation:)|multiple platforms without|multiple refs/,
+      text: /exporter option|does not currently support exporting manifest lists|cannot export (?:annotations|attestations|multiple platforms)|annotations? not supported for|unsupported (?:layer )?compression|non-(?:bool|int) value|can't push tagged ref|tag is needed when pushing|invalid (?:reference format|mode "|annotation:)|multiple platforms without|multiple refs/,
     },
     "Correct the attributes of the output.",
   ],
