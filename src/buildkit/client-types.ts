@@ -213,7 +213,7 @@ export interface HistoryOptions {
 /** Something that happened in the history. A record that was pinned or changed is told again as completed. */
 export interface HistoryEvent {
   readonly kind: "started" | "completed" | "deleted";
-  /** Of a failed build with the short form of its error; `history` has the whole of it. */
+  /** Of a deleted one just the ref. */
   readonly record: HistoryRecord;
 }
 
@@ -242,7 +242,7 @@ export interface BuildkitClient {
   prune(signal: AbortSignal, options?: PruneOptions): AsyncGenerator<CacheRecord, void, undefined>;
   /** What the daemon knows of a ref; undefined when nothing (never seen, or forgotten: 48 h, 50 builds). */
   history(ref: string, signal: AbortSignal): Promise<HistoryRecord | undefined>;
-  /** Records with the short form of their errors, latest first. */
+  /** The records there are, latest first. */
   histories(signal: AbortSignal, options?: HistoryOptions): Promise<HistoryRecord[]>;
   /**
    * The records there are, then what happens to them, until the signal aborts; of one ref or of all. Goes on over

@@ -118,6 +118,7 @@ async function withRole<T>(
   let timer: NodeJS.Timeout | undefined;
   role({ channel, sessionId, over: AbortSignal.any([signal, over.signal]) }).catch(
     (error: unknown) => {
+      if (over.signal.aborted) return; // it fails because the solve is over
       failure = buildkitError(error);
       timer = setTimeout(() => cut.abort(), returnedFailureMs);
     },

@@ -1,4 +1,5 @@
 // The daemon's build history as it is asked for: one ref, a list, or everything that happens from now on.
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Control, type BuildHistoryRecord } from "../../gen/moby/buildkit/v1/control_pb.ts";
 import type { HistoryEvent, HistoryOptions, HistoryRecord } from "../client-types.ts";
 import { buildkitError } from "../errors/errors.ts";
@@ -61,17 +62,30 @@ export async function forgetRecord(
   }
 }
 
-/** One record with the whole of its error. */
+/** A record with the whole of its error, which is a blob of its own; with the short form when that is gone. */
+async function wholeRecord(
+  channel: Channel,
+  record: BuildHistoryRecord,
+  limits: CallLimits,
+): Promise<HistoryRecord> {
+  const digest = record.externalError?.digest;
+  if (digest === undefined) return historyRecordOf(record);
+  try {
+    return historyRecordOf(record, await wholeBlob(channel, { digest }, limits));
+  } catch (error) {
+    if (isNotFound(error)) return historyRecordOf(record);
+    throw error;
+  }
+}
+
+/** One record. */
 export async function oneRecord(
   channel: Channel,
   ref: string,
   limits: CallLimits,
 ): Promise<HistoryRecord | undefined> {
   const record = await wireRecord(channel, ref, limits);
-  if (record === undefined) return undefined;
-  const digest = record.externalError?.digest;
-  const error = digest === undefined ? undefined : await wholeBlob(channel, { digest }, limits);
-  return historyRecordOf(record, error);
+  return record === undefined ? undefined : wholeRecord(channel, record, limits);
 }
 
 /** The records there are, latest first. */
@@ -93,25 +107,29 @@ export async function listRecords(
     limits,
   ))
     if (record !== undefined && type !== eventDeleted) records.set(record.ref, record);
-  const listed = [...records.values()].map((record) => historyRecordOf(record));
-  return listed
-    .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0))
-    .slice(0, options.limit ?? listed.length);
+  const listed = [...records.values()]
+    .sort((a, b) => startOf(b) - startOf(a))
+    .slice(0, options.limit ?? records.size);
+  return Promise.all(listed.map((record) => wholeRecord(channel, record, limits)));
+}
+
+function startOf({ createdAt }: BuildHistoryRecord): number {
+  return createdAt === undefined ? 0 : timestampMs(createdAt);
 }
 
 /** Knows which records were told already: a stream that is opened again tells all of them from the start. */
 export class ToldRecords {
   readonly #told = new Map<string, string>();
 
-  /** The event, when it says something new. */
-  next(type: number, record: BuildHistoryRecord): HistoryEvent | undefined {
+  /** What kind of event it is, when it says something new. */
+  next(type: number, record: BuildHistoryRecord): HistoryEvent["kind"] | undefined {
     const kind =
       type === eventStarted ? "started" : type === eventDeleted ? "deleted" : "completed";
     const mark = `${kind} ${record.generation} ${record.pinned}`;
     if (this.#told.get(record.ref) === mark) return undefined;
     if (kind === "deleted") this.#told.delete(record.ref);
     else this.#told.set(record.ref, mark);
-    return { kind, record: historyRecordOf(record) };
+    return kind;
   }
 }
 
@@ -127,7 +145,7 @@ export async function* watchRecords(
   const open = () => channel.serverStream(Control.method.listenBuildHistory, request, { signal });
   for await (const { type, record } of reopened(open, { ...limits, onReopen: () => undefined })) {
     if (record === undefined || (options.ref ?? record.ref) !== record.ref) continue;
-    const event = told.next(type, record);
-    if (event !== undefined) yield event;
+    const kind = told.next(type, record);
+    if (kind !== undefined) yield { kind, record: await wholeRecord(channel, record, limits) };
   }
 }

@@ -7,8 +7,8 @@ import {
   inMemoryTree,
   parseEndpoint,
   type BuildkitClient,
-  type BuildkitError,
   type CacheRecord,
+  type ConnectOptions,
   type HistoryEvent,
   type SolveEvent,
 } from "../../../src/buildkit/index.ts";
@@ -126,7 +126,7 @@ describe("the control API of a real buildkitd", () => {
     assert.deepEqual(await list({ filters: ["startedAt<1h"] }), []);
     const [failed] = await client.histories(deadline(), { filters: ["status==error"] });
     assert.equal(failed?.active, false);
-    assert.ok(failed.error !== undefined);
+    assert.deepEqual([failed.error?.reason, failed.error?.exitCode], ["StepFailed", 1]);
     assert.equal(failed.frontend, "dockerfile.v0");
     assert.deepEqual(await list({ activeOnly: true }), []);
   });
@@ -318,30 +318,78 @@ describe("the control API of a real buildkitd", () => {
     ["follow", (to, signal) => to.follow("r", { signal, onEvent: () => undefined })],
   ];
 
-  it("ends every call at once when it is aborted, and at its deadline when the daemon is silent", async () => {
+  it("ends every call that was aborted before it began", async () => {
+    for (const [name, ask] of calls) {
+      const error = await failure(ask(client, AbortSignal.abort()));
+      assert.equal(error.reason, "Cancelled", name);
+    }
+    assert.deepEqual(await all(client.watchHistory(AbortSignal.abort())), []);
+  });
+
+  /** A client whose daemon has just fallen silent. */
+  async function silenced(timeouts: ConnectOptions, work: (to: BuildkitClient) => Promise<void>) {
     const way = await proxy(daemon.address.replace("unix://", ""));
-    const timeouts = { callTimeoutMs: 500, streamTimeoutMs: 500 };
     const remote = connect(parseEndpoint(`tcp://127.0.0.1:${way.port}`), timeouts);
     try {
       await remote.info(deadline());
-      for (const [name, ask] of calls) {
-        const error = await failure(ask(remote, AbortSignal.abort()));
-        assert.equal(error.reason, "Cancelled", name);
-      }
       way.freeze();
-      const stop = new AbortController();
-      const ends = calls.map(async ([name, ask]): Promise<[string, BuildkitError]> => {
-        // What lasts has no deadline of its own: it ends when the caller ends it, or with the connection.
-        const signal = name === "follow" ? stop.signal : deadline();
-        return [name, await failure(ask(remote, signal))];
-      });
-      const [follow, ...others] = ends.toReversed();
-      for (const [name, error] of await Promise.all(others))
-        assert.deepEqual([error.reason, error.retryable], ["BuilderSilent", true], name);
-      stop.abort();
-      assert.equal((await follow)?.[1].reason, "Cancelled");
+      await work(remote);
     } finally {
       remote.close();
+      await way.stop();
+    }
+  }
+
+  it("ends every call that is aborted while the daemon is silent", async () => {
+    await silenced({}, async (remote) => {
+      const stop = new AbortController();
+      const ends = calls.map(async ([name, ask]) => {
+        assert.equal((await failure(ask(remote, stop.signal))).reason, "Cancelled", name);
+      });
+      const watch = all(remote.watchHistory(stop.signal));
+      setImmediate(() => stop.abort());
+      await Promise.all(ends);
+      assert.deepEqual(await watch, []);
+    });
+  });
+
+  it("ends every call at its deadline when the daemon is silent", async () => {
+    await silenced({ callTimeoutMs: 500, streamTimeoutMs: 500 }, async (remote) => {
+      // What lasts ends when its caller ends it, or with the connection.
+      const limited = calls.filter(([name]) => name !== "follow");
+      const ends = limited.map(async ([name, ask]) => {
+        const error = await failure(ask(remote, deadline()));
+        assert.deepEqual([error.reason, error.retryable], ["BuilderSilent", true], name);
+      });
+      await Promise.all(ends);
+    });
+  });
+
+  it("tells progress once to one who follows over broken connections", async () => {
+    const way = await proxy(daemon.address.replace("unix://", ""));
+    const watcher = connect(parseEndpoint(`tcp://127.0.0.1:${way.port}`));
+    const ref = randomUUID();
+    const { seen: started, onEvent } = printed("line 0");
+    const dockerfile = "FROM busybox\nRUN for i in $(seq 0 9); do echo line $i; sleep 0.2; done\n";
+    let output = "";
+    try {
+      const solving = solve(client, dockerfile, { ref, onEvent });
+      await started;
+      const following = watcher.follow(ref, {
+        signal: deadline(),
+        onEvent(event) {
+          if (event.kind === "log") output += Buffer.from(event.data).toString();
+        },
+      });
+      await waitFor("some progress", async () => output.includes("line 2") || undefined, {
+        deadlineMs: 20_000,
+      });
+      way.reset();
+      await Promise.all([solving, following]);
+      const lines = Array.from({ length: 10 }, (_, index) => `line ${index}`);
+      assert.deepEqual(output.trim().split("\n"), lines);
+    } finally {
+      watcher.close();
       await way.stop();
     }
   });

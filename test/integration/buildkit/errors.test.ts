@@ -47,6 +47,22 @@ async function oddServer(): Promise<{ readonly host: string; stop(): Promise<voi
   };
 }
 
+/** A policy that denies every source: CheckPolicyResponse{decision{action: 1, denyMessages: [{message}]}}. */
+function denies(message: string): Attachable {
+  const field = (tag: number, bytes: Uint8Array): Buffer =>
+    Buffer.concat([Buffer.from([tag, bytes.length]), bytes]);
+  const messages = field(0x12, field(0x0a, Buffer.from(message)));
+  const response = field(0x0a, Buffer.concat([Buffer.from([0x08, 1]), messages]));
+  return {
+    methods: {
+      "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPolicy": {
+        kind: "unary",
+        handle: () => Promise.resolve(response),
+      },
+    },
+  };
+}
+
 describe("the reasons of a real buildkitd", () => {
   let odd: Awaited<ReturnType<typeof oddServer>>;
   let daemon: Buildkitd;
@@ -310,6 +326,16 @@ describe("the reasons of a real buildkitd", () => {
       assert.equal(error.reason, reason, `code ${error.grpcCode}: ${error.message}`);
     });
   }
+
+  it("says why the session denies a source", async () => {
+    const data = "FROM busybox\n";
+    const tree = inMemoryTree(new Map([["Dockerfile", { data }]]));
+    const files = filesync({ dockerfile: tree, context: tree });
+    const attachables = [files, denies("only on Sundays")];
+    const error = await reasonOf({ sourcePolicySession: true, attachables });
+    assert.deepEqual(error.details.decisions, [{ action: "deny", messages: ["only on Sundays"] }]);
+    assert.match(error.message, /only on Sundays/);
+  });
 
   it("shows the failing lines as buildctl does", async () => {
     const place = scratch("excerpt");

@@ -31,7 +31,7 @@ export const requestRows: readonly Row[] = [
     "User",
     "final",
     {
-      text: /method \S+ not supported by the client|this session does not answer|could not access local files without session/,
+      text: /method \S+ not supported by the client|this session does not answer|Unimplemented.*unknown (?:service|method) |could not access local files without session/,
     },
     "Give the session what the build asks of it: outputs need a receiver, caches a store.",
   ],
