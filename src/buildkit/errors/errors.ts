@@ -156,9 +156,9 @@ function sentence(row: ErrorRow, facts: ErrorFacts, step: string | undefined): s
 /** The message with what the policy, or the provenance, has to say of it. */
 function withReasons({ message, decisions, incompleteMaterials }: ErrorFacts): string {
   const said = decisions.flatMap(({ messages }) => messages);
-  const lacking = incompleteMaterials.map(
-    ({ method, uri, reason }) => `${method} ${uri} ${reason}`,
-  );
+  const lacking = incompleteMaterials
+    .filter(({ uri, name }) => !message.includes(uri || name))
+    .map(({ method, uri, name, reason }) => `${method} ${uri || name} ${reason}`);
   const more = [...said, ...lacking].filter((text) => !message.includes(text));
   return more.length === 0 ? message : `${message}: ${more.join("; ")}`;
 }

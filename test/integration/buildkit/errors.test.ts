@@ -327,6 +327,33 @@ describe("the reasons of a real buildkitd", () => {
     });
   }
 
+  it("says what the provenance lacks", async () => {
+    const error = await reasonOf({
+      dockerfile: "FROM scratch\nCOPY Dockerfile /\n",
+      frontendAttrs: { "attest:provenance": "mode=max,complete-materials=true" },
+      exporters: [{ type: "image", attrs: {} }],
+    });
+    assert.equal(error.reason, "ProvenanceIncomplete", error.message);
+    const lacking = error.details.incompleteMaterials.map(({ name, reason }) => [name, reason]);
+    assert.deepEqual(lacking, [
+      ["context", "local_source"],
+      ["dockerfile", "local_source"],
+    ]);
+  });
+
+  it("says what an old version lacks", async () => {
+    const error = await reasonOf({
+      dockerfile: "FROM scratch\nCOPY Dockerfile /\n",
+      compatibilityVersion: 10,
+      exporters: [{ type: "image", attrs: { compression: "zstd" } }],
+    });
+    assert.equal(error.reason, "CompatibilityUnsupported", error.message);
+    assert.deepEqual(error.details.compatibility, {
+      version: 10,
+      feature: "image exporter compression=zstd",
+    });
+  });
+
   it("says why the session denies a source", async () => {
     const data = "FROM busybox\n";
     const tree = inMemoryTree(new Map([["Dockerfile", { data }]]));

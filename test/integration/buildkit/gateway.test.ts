@@ -2,27 +2,19 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import {
+  type BuildCallback,
   connect,
-  describeResult,
-  filesync,
   type Gateway,
   type GatewayRef,
   type GatewayResult,
-  inMemoryTree,
-  lintResult,
-  outlineResult,
   parseEndpoint,
   type BuildkitClient,
   type SolveEvent,
-  type SolveResult,
-  subrequestAttrs,
-  subrequestResult,
-  subrequests,
-  targetsResult,
 } from "../../../src/buildkit/index.ts";
 import { KilnError } from "../../../src/errors/index.ts";
 import { buildkitd, waitFor, type Buildkitd } from "../../cluster/index.ts";
-import { deadline, failure, printed, solve } from "./solving.ts";
+import { proxy } from "./proxy.ts";
+import { type AskedBuild, build as buildWith, deadline, failure, printed } from "./solving.ts";
 
 describe("a build through the gateway of a real buildkitd", () => {
   let daemon: Buildkitd;
@@ -36,36 +28,8 @@ describe("a build through the gateway of a real buildkitd", () => {
     await daemon.stop();
   });
 
-  interface Asked {
-    readonly ref?: string;
-    readonly exporters?: readonly { type: string; attrs: Record<string, string> }[];
-    readonly signal?: AbortSignal;
-    readonly onEvent?: (event: SolveEvent) => void;
-  }
-
-  function build(
-    dockerfile: string,
-    run: (gateway: Gateway) => Promise<GatewayResult | undefined>,
-    asked: Asked = {},
-  ): Promise<SolveResult> {
-    const tree = inMemoryTree(new Map([["Dockerfile", { data: dockerfile }]]));
-    const request = {
-      ref: asked.ref ?? randomUUID(),
-      frontendAttrs: {},
-      exporters: asked.exporters ?? [],
-      cacheImports: [],
-      cacheExports: [],
-    };
-    return client.build(
-      request,
-      {
-        attachables: [filesync({ dockerfile: tree, context: tree })],
-        onEvent: asked.onEvent ?? (() => undefined),
-        signal: asked.signal ?? deadline(),
-      },
-      run,
-    );
-  }
+  const build = (dockerfile: string, run: BuildCallback, asked?: AskedBuild) =>
+    buildWith(client, dockerfile, run, asked);
 
   const dockerfileSolve = { frontend: "dockerfile.v0" } as const;
 
@@ -388,87 +352,19 @@ describe("a build through the gateway of a real buildkitd", () => {
     }
   });
 
-  describe("asked instead of told to build", () => {
-    const dockerfile = [
-      "# The version that is shown.",
-      "ARG VERSION=1",
-      "FROM busybox as base",
-      "# the one to ship",
-      "FROM base AS final",
-      "ARG WHO=me",
-      "RUN --mount=type=secret,id=npmrc,required=true true",
-      "RUN --mount=type=cache,id=c,target=/c true",
-      "",
-    ].join("\n");
-
-    async function ask(name: string) {
-      let answer: ReturnType<typeof subrequestResult> | undefined;
-      await build(dockerfile, async (gateway) => {
-        const result = await gateway.solve({
-          ...dockerfileSolve,
-          frontendAttrs: subrequestAttrs(name),
-        });
-        answer = subrequestResult(result.metadata ?? {});
-        return result;
-      });
-      assert.ok(answer);
-      return answer;
-    }
-
-    it("lints", async () => {
-      const answer = await ask(subrequests.lint);
-      const { warnings, sources } = lintResult(answer);
-      const casing = warnings.find(({ rule }) => rule === "FromAsCasing");
-      assert.equal(casing?.location?.ranges[0]?.line, 3);
-      assert.equal(sources[0]?.path, "Dockerfile");
-      assert.equal(sources[0]?.data.toString(), dockerfile);
-      assert.match(answer.text, /FromAsCasing/);
-      assert.match(answer.version, /^\d/);
-    });
-
-    it("outlines", async () => {
-      const outline = outlineResult(await ask(subrequests.outline));
-      assert.ok(outline.args.some(({ name, value }) => name === "WHO" && value === "me"));
-      assert.deepEqual(
-        outline.secrets.map(({ name, required }) => [name, required]),
-        [["npmrc", true]],
-      );
-    });
-
-    it("lists its targets", async () => {
-      const targets = targetsResult(await ask(subrequests.targets));
-      assert.deepEqual(
-        targets.map(({ name, default: chosen }) => [name, chosen]),
-        [
-          ["base", false],
-          ["final", true],
-        ],
-      );
-    });
-
-    it("describes what may be asked", async () => {
-      const described = describeResult(await ask(subrequests.describe)).map(({ name }) => name);
-      for (const name of [subrequests.outline, subrequests.targets, subrequests.describe])
-        assert.ok(described.includes(name), `${name} of ${described.join(" ")}`);
-    });
-
-    it("says so when it does not know the question", async () => {
-      const error = await failure(ask("frontend.no"));
-      assert.deepEqual(
-        [error.reason, error.details.subrequest],
-        ["UnsupportedRequest", "frontend.no"],
-      );
-    });
-
-    it("answers a direct solve through its history record", async () => {
+  it("fails when the daemon is silent before there is a bridge", async () => {
+    const way = await proxy(daemon.address.replace("unix://", ""));
+    const remote = connect(parseEndpoint(`tcp://127.0.0.1:${way.port}`), { callTimeoutMs: 500 });
+    try {
+      way.freeze();
       const ref = randomUUID();
-      await solve(client, dockerfile, { ref, attrs: subrequestAttrs(subrequests.targets) });
-      const record = await client.history(ref, deadline());
-      const targets = targetsResult(subrequestResult(record?.result?.exporterResponse ?? {}));
-      assert.deepEqual(
-        targets.map(({ name }) => name),
-        ["base", "final"],
-      );
-    });
+      const request = { ref, frontendAttrs: {}, exporters: [], cacheImports: [], cacheExports: [] };
+      const options = { attachables: [], onEvent: () => undefined, signal: deadline() };
+      const error = await failure(remote.build(request, options, () => assert.fail()));
+      assert.deepEqual([error.reason, error.retryable], ["BuilderSilent", true], error.message);
+    } finally {
+      remote.close();
+      await way.stop();
+    }
   });
 });

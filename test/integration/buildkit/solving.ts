@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import {
   type Attachable,
+  type BuildCallback,
   BuildkitError,
   type BuildkitClient,
   filesync,
@@ -50,6 +51,34 @@ export function solve(
       onEvent: asked.onEvent ?? (() => undefined),
       signal: asked.signal ?? deadline(),
     },
+  );
+}
+
+/** What of a build through the gateway a test cares about. */
+export type AskedBuild = Pick<Asked, "ref" | "exporters" | "signal" | "onEvent">;
+
+/** Builds with a callback as the frontend, which has a Dockerfile to solve. */
+export function build(
+  client: BuildkitClient,
+  dockerfile: string,
+  run: BuildCallback,
+  asked: AskedBuild = {},
+): Promise<SolveResult> {
+  const tree = inMemoryTree(new Map([["Dockerfile", { data: dockerfile }]]));
+  return client.build(
+    {
+      ref: asked.ref ?? randomUUID(),
+      frontendAttrs: {},
+      exporters: asked.exporters ?? [],
+      cacheImports: [],
+      cacheExports: [],
+    },
+    {
+      attachables: [filesync({ dockerfile: tree, context: tree })],
+      onEvent: asked.onEvent ?? (() => undefined),
+      signal: asked.signal ?? deadline(),
+    },
+    run,
   );
 }
 

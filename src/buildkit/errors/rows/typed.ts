@@ -39,6 +39,6 @@ export const typedRows: readonly Row[] = [
     "User",
     "final",
     { detail: "ProvenanceMaterialsIncomplete" },
-    "Let the steps fetch only what answers well, or ask for less provenance.",
+    "Build from sources that can be named, such as git, or do not ask for complete materials.",
   ],
 ];
