@@ -131,7 +131,9 @@ class Sender {
     return {
       path,
       mode: stat.mode,
-      size: first === undefined ? stat.size : 0,
+      uid: 0,
+      gid: 0,
+      size: stat.size,
       mtimeNs: stat.mtimeNs,
       linkname: first ?? stat.linkTarget,
       devmajor: stat.device?.major ?? 0,
