@@ -1,9 +1,9 @@
 // Which programs of other projects does the test cluster run, how is each built from its pinned Go
 // module (tools/*/go.mod), and where is the result kept? ~/.cache/kiln/tools/<module>-<hash>/<binary>,
-// where the hash covers go.mod, go.sum and the flags: a changed pin is a new folder.
+// where the hash covers go.mod, go.sum, our own sources and the flags: a changed pin is a new folder.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -62,6 +62,12 @@ const modules: readonly ModuleSpec[] = [
       buildkitd: "github.com/moby/buildkit/cmd/buildkitd",
       buildctl: "github.com/moby/buildkit/cmd/buildctl",
     },
+  },
+  {
+    // Our own program around BuildKit's libraries: the oracle of test/fuzz.
+    folder: "filesync",
+    module: "github.com/moby/patternmatcher",
+    binaries: { "filesync-reference": "." },
   },
   {
     folder: "runc",
@@ -165,12 +171,21 @@ function linkerFlags(spec: ModuleSpec, version: string): string {
   return flags.join(" ");
 }
 
+/** Sources of a program that is ours. */
+function goFiles(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((file) => file.endsWith(".go"))
+    .toSorted();
+}
+
 /** Where the cache keeps (or would keep) a program. */
 export function binaryPath(name: string): string {
   const spec = specOf(name);
   const folder = path.join(repositoryRoot, "tools", spec.folder);
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(path.join(folder, file)));
+  for (const file of ["go.mod", "go.sum", ...goFiles(folder)]) {
+    hash.update(readFileSync(path.join(folder, file)));
+  }
   hash.update(JSON.stringify([linkerFlags(spec, versionOf(name)), spec.cgo ?? null, process.arch]));
   const key = hash.digest("hex").slice(0, 12);
   return path.join(cacheRoot(), "tools", `${spec.folder}-${versionOf(name)}-${key}`, name);

@@ -1,17 +1,15 @@
 // Paths that a build copies, with their symlinks followed inside of the tree → include patterns.
 // Semantics: fsutil's FollowLinks as BuildKit v0.34.2 pins it.
 import { posix } from "node:path";
-import { segmentMatcher } from "./pattern-syntax.ts";
-import { compareBytes, goMode, type Tree } from "./tree.ts";
+import { globMatches } from "./patterns/glob.ts";
+import { cleanPath, joinPath } from "./patterns/go-text.ts";
+import { compareBytes, goMode, type DirectoryEntry, type Tree } from "./tree.ts";
 
 /** Each path and each link on its way; undefined: the root is among them, so everything is wanted. */
-export async function followPaths(
-  tree: Tree,
-  paths: readonly string[],
-): Promise<string[] | undefined> {
-  const resolver = new Resolver(tree);
-  for (const path of paths) await resolver.add(path);
-  return withoutNested([...resolver.resolved].sort(compareBytes));
+export function followPaths(tree: Tree, paths: readonly string[]): string[] | undefined {
+  const resolved = new Set<string>();
+  for (const path of paths) resolve(tree, path, resolved);
+  return withoutNested([...resolved].sort(compareBytes));
 }
 
 /** Drops what lies below the one before it; undefined when "." is in the list. */
@@ -27,66 +25,68 @@ export function withoutNested(paths: readonly string[]): string[] | undefined {
   return kept;
 }
 
-/** Within the tree whatever the path says: ".." above the root is the root. */
-function inside(path: string): string {
-  return posix.normalize(`/${path}`).slice(1).replace(/\/$/, "");
+function resolve(tree: Tree, path: string, resolved: Set<string>): void {
+  const parts = joinPath(".", path).split("/");
+  let current = ".";
+  for (const [index, part] of parts.entries()) {
+    current = joinPath(current, part);
+    const rest = parts.slice(index + 1).join("/");
+    const targets = targetsOf(tree, current);
+    if (targets === undefined && rest !== "") continue;
+    if (resolved.has(current)) return;
+    resolved.add(current);
+    for (const target of targets ?? []) resolve(tree, joinPath(target, rest), resolved);
+    if (targets !== undefined) return;
+  }
 }
 
 function hasWildcard(name: string): boolean {
-  return /(?:^|[^\\])(?:\\\\)*[*?[]/.test(name);
+  return /[*?[]/.test(name.replaceAll(/\\[^]?/g, ""));
 }
 
-class Resolver {
-  readonly resolved = new Set<string>();
-  readonly #tree: Tree;
-
-  constructor(tree: Tree) {
-    this.#tree = tree;
+/** Where a link leads; where every link that a wildcard matches leads; undefined: it is no link. */
+function targetsOf(tree: Tree, path: string): string[] | undefined {
+  const name = posix.basename(path);
+  const folder = posix.dirname(path);
+  if (!hasWildcard(name)) {
+    const target = linkTarget(tree, path);
+    return target === undefined ? undefined : [target];
   }
+  const links = listed(tree, folder)
+    .filter((entry) => matches(name, entry.name))
+    .map((entry) => linkTarget(tree, joinPath(folder, entry.name)))
+    .filter((target) => target !== undefined);
+  return links.length === 0 ? undefined : links;
+}
 
-  async add(path: string): Promise<void> {
-    const parts = inside(path).split("/");
-    let current = "";
-    for (const [index, part] of parts.entries()) {
-      current = current === "" ? part : `${current}/${part}`;
-      const name = current === "" ? "." : current;
-      const rest = parts.slice(index + 1).join("/");
-      const targets = await this.#targetsOf(current, part);
-      if ((rest === "" || targets !== undefined) && this.resolved.has(name)) return;
-      if (targets !== undefined || rest === "") this.resolved.add(name);
-      if (targets === undefined) continue;
-      for (const target of targets) await this.add(`${target}/${rest}`);
-      return;
-    }
+function matches(pattern: string, name: string): boolean {
+  try {
+    return globMatches(pattern, name);
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
   }
+}
 
-  /** Where a link leads; every link that a wildcard matches; undefined: it is no link. */
-  async #targetsOf(path: string, name: string): Promise<string[] | undefined> {
-    const folder = posix.dirname(path) === "." ? "" : posix.dirname(path);
-    if (!hasWildcard(name)) {
-      const target = await this.#linkTarget(path, folder);
-      return target === undefined ? undefined : [target];
-    }
-    const fits = segmentMatcher(name);
-    const entries = await this.#tree.list(folder).catch(() => undefined);
-    if (entries === undefined) return undefined;
-    const targets: string[] = [];
-    for (const entry of entries.filter((found) => fits(found.name))) {
-      const target = await this.#linkTarget(
-        folder === "" ? entry.name : `${folder}/${entry.name}`,
-        folder,
-      );
-      if (target !== undefined) targets.push(target);
-    }
-    return targets.length === 0 ? undefined : targets;
+/** The tree's own names in byte order; none for what is no directory of it, or above it. */
+function listed(tree: Tree, folder: string): readonly DirectoryEntry[] {
+  if (isAbove(folder)) return [];
+  try {
+    const entries = tree.list(folder === "." ? "" : folder);
+    return [...entries].sort((a, b) => compareBytes(a.name, b.name));
+  } catch {
+    return [];
   }
+}
 
-  async #linkTarget(path: string, folder: string): Promise<string | undefined> {
-    if (path === "") return undefined;
-    const stat = await this.#tree.stat(path);
-    if (stat === undefined || (stat.mode & goMode.symlink) === 0) return undefined;
-    return stat.linkTarget.startsWith("/")
-      ? stat.linkTarget
-      : posix.join("/", folder, stat.linkTarget);
-  }
+function isAbove(path: string): boolean {
+  return path === ".." || path.startsWith("../");
+}
+
+function linkTarget(tree: Tree, path: string): string | undefined {
+  if (path === "." || isAbove(path)) return undefined;
+  const stat = tree.stat(path);
+  if (stat === undefined || (stat.mode & goMode.symlink) === 0) return undefined;
+  const link = cleanPath(stat.linkTarget);
+  return link.startsWith("/") ? link : joinPath("/", posix.dirname(path), link);
 }

@@ -1,6 +1,6 @@
 // A tree out of files in memory: an inline Dockerfile, a ConfigMap.
 import { createHash } from "node:crypto";
-import { chunkBytes, goMode, type DirectoryEntry, type FileStat, type Tree } from "./tree.ts";
+import { goMode, type DirectoryEntry, type FileStat, type OpenFile, type Tree } from "./tree.ts";
 
 /** A file in memory. */
 export interface MemoryFile {
@@ -72,17 +72,27 @@ export function inMemoryTree(files: ReadonlyMap<string, MemoryFile>): Tree {
   };
   return {
     list: (path) =>
-      Promise.resolve(
-        [...(find(path)?.children ?? [])].map(
-          ([name, { data }]): DirectoryEntry => ({ name, isDirectory: data === undefined }),
-        ),
+      [...(find(path)?.children ?? [])].map(
+        ([name, { data }]): DirectoryEntry => ({ name, isDirectory: data === undefined }),
       ),
-    stat: (path) => Promise.resolve(find(path)?.stat),
-    async *read(path) {
-      const data = find(path)?.data ?? Buffer.alloc(0);
-      for (let from = 0; from < data.length; from += chunkBytes) {
-        yield data.subarray(from, from + chunkBytes);
-      }
+    stat: (path) => find(path)?.stat,
+    open(path) {
+      const data = find(path)?.data;
+      return data === undefined ? undefined : openBytes(data);
     },
+  };
+}
+
+function openBytes(data: Uint8Array): OpenFile {
+  const readSync = (into: Uint8Array, position: number): number => {
+    const bytes = data.subarray(position, position + into.length);
+    into.set(bytes);
+    return bytes.length;
+  };
+  return {
+    size: data.length,
+    readSync,
+    read: (into, position) => Promise.resolve(readSync(into, position)),
+    close() {},
   };
 }

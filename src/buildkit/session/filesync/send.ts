@@ -8,22 +8,19 @@ import {
   type CallMetadata,
   type MessageStream,
 } from "../attachable.ts";
-import {
-  dataPacketHead,
-  errorPacket,
-  finPacket,
-  packetType,
-  readPacket,
-  statPacket,
-  type WireStat,
-} from "./packets.ts";
-import { goMode, type Tree } from "./tree.ts";
-import { walk, type Selection, type WalkEntry } from "./walk.ts";
+import { errorPacket, finPacket, packetType, readPacket } from "./packets.ts";
+import { Sender } from "./sending/sender.ts";
+import { faultOf } from "./sending/thread-messages.ts";
+import { startThread, ThreadFault } from "./sending/thread.ts";
+import type { Tree } from "./tree.ts";
+import { Walker, type Selection, type WalkEntry } from "./walk.ts";
 
 const notFound = 5;
 const invalidArgument = 3;
 const aborted = 10;
-const filesAtOnce = 4;
+
+/** Names that are looked at before a worker is started: 1,000 take about 10 ms, a worker's start takes longer. */
+const inlineSteps = 1_000;
 
 /** Serves named directories: the names that a build's local sources have, "context" and "dockerfile" first of all. */
 export function filesync(directories: Readonly<Record<string, Tree>>): Attachable {
@@ -53,9 +50,8 @@ async function serve(
   const tree = Object.hasOwn(directories, name) ? directories[name] : undefined;
   if (tree === undefined)
     throw new SessionError(notFound, `no access allowed to dir ${JSON.stringify(name)}`);
-  const sender = new Sender(tree, stream);
   try {
-    await sender.run(selectionOf(stream.metadata));
+    await send(tree, selectionOf(stream.metadata), stream);
   } catch (error) {
     const failure = failureOf(error, name);
     void stream.send(errorPacket(failure.message));
@@ -64,93 +60,83 @@ async function serve(
 }
 
 /** What went wrong in words without our paths. */
-function failureOf(error: unknown, name: string): SessionError {
+function failureOf(error: unknown, directory: string): SessionError {
   if (error instanceof SessionError) return error;
-  if (error instanceof SyntaxError) return new SessionError(invalidArgument, error.message);
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ENOENT")
-    return new SessionError(notFound, `local directory ${JSON.stringify(name)} is not there`);
-  const what = code === "" ? "failed" : `failed with ${code}`;
-  return new SessionError(aborted, `reading local directory ${JSON.stringify(name)} ${what}`);
+  const { name, message, code } = error instanceof ThreadFault ? error.fault : faultOf(error);
+  if (name === "SyntaxError" || name === "RangeError")
+    return new SessionError(invalidArgument, message);
+  const what = `local directory ${JSON.stringify(directory)}`;
+  if (code === "ENOENT") return new SessionError(notFound, `${what} is not there`);
+  const how = code === "" ? "failed" : `failed with ${code}`;
+  return new SessionError(aborted, `reading ${what} ${how}`);
 }
 
-interface WantedFile {
-  readonly path: string;
-  readonly size: number;
+/** A sync under way, on this thread or another. */
+interface Sending {
+  readonly listed: Promise<void>;
+  readonly failed: Promise<never>;
+  request(ids: readonly number[]): void;
+  end(): Promise<void>;
 }
 
-class Sender {
-  readonly #tree: Tree;
-  readonly #stream: MessageStream;
-  /** Files that may be asked for, by their number in the list. */
-  readonly #files = new Map<number, WantedFile>();
-  /** First name of each file that has several. */
-  readonly #links = new Map<string, string>();
-  readonly #wanted: (WantedFile & { id: number })[] = [];
-  readonly #stop = new AbortController();
-  #active = 0;
-  #failed: ((error: unknown) => void) | undefined;
-
-  constructor(tree: Tree, stream: MessageStream) {
-    this.#tree = tree;
-    this.#stream = stream;
+async function send(tree: Tree, selection: Selection, stream: MessageStream): Promise<void> {
+  const sending = begin(tree, selection, stream);
+  const gone = new Promise<never>((_resolve, reject) => {
+    const leave = (): void =>
+      reject(new SessionError(aborted, "the receiver left before it was done"));
+    if (stream.signal.aborted) leave();
+    stream.signal.addEventListener("abort", leave, { once: true });
+  });
+  gone.catch(() => {});
+  sending.failed.catch(() => {});
+  sending.listed.catch(() => {});
+  try {
+    await Promise.race([receive(stream, sending), sending.failed, gone]);
+  } finally {
+    await sending.end();
   }
+}
 
-  async run(selection: Selection): Promise<void> {
-    const failure = new Promise<never>((_resolve, reject) => (this.#failed = reject));
-    const listing = this.#list(selection);
-    listing.catch((error: unknown) => this.#failed?.(error));
-    try {
-      await Promise.race([this.#receive(), failure]);
-      await listing;
-    } finally {
-      this.#stop.abort();
-      failure.catch(() => {});
-    }
+/** Walks a small tree here and now. A worker begins a large one anew, so that no entry is seen twice. */
+function begin(tree: Tree, selection: Selection, stream: MessageStream): Sending {
+  const walker = new Walker(tree, selection);
+  const found: WalkEntry[] = [];
+  while (!walker.done && walker.steps < inlineSteps && !walker.beforeLarge) walker.step(found);
+  if (!walker.done && tree.folder !== undefined) {
+    return startThread(tree.folder, selection, (frames) => stream.sendFrames(frames));
   }
+  const failed = Promise.withResolvers<never>();
+  const sender = new Sender(tree, {
+    outlet: (frames) => stream.sendFrames(frames),
+    mayBlock: false,
+    onFailure: failed.reject,
+  });
+  const listed = sender.list(found, walker);
+  listed.catch(failed.reject);
+  return {
+    listed,
+    failed: failed.promise,
+    request: (ids) => ids.forEach((id) => sender.request(id)),
+    end() {
+      sender.stop(); // what waits for the stream ends with it
+      return Promise.resolve();
+    },
+  };
+}
 
-  async #list(selection: Selection): Promise<void> {
-    const signal = AbortSignal.any([this.#stream.signal, this.#stop.signal]);
-    let id = 0;
-    for await (const entry of walk(this.#tree, selection, signal)) {
-      const stat = this.#wireStat(entry);
-      if ((stat.mode & goMode.type) === 0 && stat.linkname === "") {
-        this.#files.set(id, { path: entry.path, size: stat.size });
-      }
-      id++;
-      const full = this.#stream.send(statPacket(stat));
-      if (full !== undefined) await full;
-    }
-    void this.#stream.send(statPacket());
-  }
-
-  /** The first name of a file is sent with its bytes, each later one as a hard link to it. */
-  #wireStat({ path, stat }: WalkEntry): WireStat {
-    const first = stat.linkKey === undefined ? undefined : this.#links.get(stat.linkKey);
-    if (stat.linkKey !== undefined && first === undefined) this.#links.set(stat.linkKey, path);
-    return {
-      path,
-      mode: stat.mode,
-      uid: 0,
-      gid: 0,
-      size: stat.size,
-      mtimeNs: stat.mtimeNs,
-      linkname: first ?? stat.linkTarget,
-      devmajor: stat.device?.major ?? 0,
-      devminor: stat.device?.minor ?? 0,
-    };
-  }
-
-  /** Until the receiver has all that it wants. */
-  async #receive(): Promise<void> {
-    for await (const message of this.#stream.messages) {
+/** Until the receiver has all that it wants. */
+async function receive(stream: MessageStream, sending: Sending): Promise<void> {
+  for await (const batch of stream.batches) {
+    const wanted: number[] = [];
+    for (const message of batch) {
       const packet = readPacket(message);
       switch (packet.type) {
         case packetType.request:
-          this.#request(packet.id);
+          wanted.push(packet.id);
           break;
         case packetType.fin:
-          void this.#stream.send(finPacket());
+          await sending.listed;
+          void stream.send(finPacket());
           return;
         case packetType.error:
           throw new SessionError(aborted, `error from receiver: ${packet.data.toString("utf8")}`);
@@ -158,39 +144,7 @@ class Sender {
           throw new SessionError(invalidArgument, `unexpected packet of type ${packet.type}`);
       }
     }
-    throw new SessionError(aborted, "the receiver left before it was done");
+    if (wanted.length > 0) sending.request(wanted);
   }
-
-  /** Only what was listed can be asked for, and only once. */
-  #request(id: number): void {
-    const file = this.#files.get(id);
-    if (file === undefined) throw new SessionError(invalidArgument, `invalid file id ${id}`);
-    this.#files.delete(id);
-    this.#wanted.push({ id, ...file });
-    this.#next();
-  }
-
-  #next(): void {
-    while (this.#active < filesAtOnce) {
-      const wanted = this.#wanted.shift();
-      if (wanted === undefined) return;
-      this.#active++;
-      this.#sendFile(wanted.id, wanted).then(
-        () => {
-          this.#active--;
-          this.#next();
-        },
-        (error: unknown) => this.#failed?.(error),
-      );
-    }
-  }
-
-  async #sendFile(id: number, { path, size }: WantedFile): Promise<void> {
-    for await (const chunk of this.#tree.read(path, size)) {
-      if (this.#stop.signal.aborted || this.#stream.signal.aborted) return;
-      const full = this.#stream.send(dataPacketHead(id, chunk.length), chunk);
-      if (full !== undefined) await full;
-    }
-    void this.#stream.send(dataPacketHead(id, 0));
-  }
+  throw new SessionError(aborted, "the receiver left before it was done");
 }

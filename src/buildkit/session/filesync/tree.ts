@@ -1,4 +1,5 @@
 // A directory tree that a build may read: on disk, or in memory. What the daemon may see of it is up to filters.
+import { bytesOf } from "./names.ts";
 
 /** Type bits of Go's os.FileMode, which the wire uses; not those of st_mode. */
 export const goMode = {
@@ -14,7 +15,7 @@ export const goMode = {
   type: 0x8f280000,
 } as const;
 
-/** What kind of entry a name is; sockets and the like are left out by the tree. */
+/** A name in a directory. */
 export interface DirectoryEntry {
   readonly name: string;
   readonly isDirectory: boolean;
@@ -34,21 +35,47 @@ export interface FileStat {
   readonly device?: { readonly major: number; readonly minor: number };
 }
 
-/** A tree. Paths are relative, with "/", without "." and ".."; "" is the root. */
+/** A regular file that was opened. */
+export interface OpenFile {
+  /** Bytes it had then. */
+  readonly size: number;
+  /** Fills `into` from a place in the file; how many bytes there were, 0 at the end. */
+  readSync(into: Uint8Array, position: number): number;
+  /** The same without holding this thread; `into` has to stay as it is until then. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  /** Only when no read is under way. */
+  close(): void;
+}
+
+/** What another thread needs to open the same tree of a disk. */
+export interface Folder {
+  readonly root: string;
+  readonly excludes: readonly string[];
+}
+
+/**
+ * A tree. Paths are relative, with "/", without "." and ".."; "" is the root. All calls are synchronous: one costs
+ * microseconds, and a promise for each would cost more than the call.
+ */
 export interface Tree {
-  /** Entries in any order. Rejects when the directory is not there. */
-  list(directory: string): Promise<readonly DirectoryEntry[]>;
+  /** Entries in any order. Throws when the directory is not there. */
+  list(directory: string): readonly DirectoryEntry[];
   /** undefined: not there (any more). */
-  stat(path: string): Promise<FileStat | undefined>;
-  /** The bytes of a regular file in chunks of at most 256 KiB; nothing when it is not there any more. The hint is its size when listed. */
-  read(path: string, sizeHint: number): AsyncIterable<Uint8Array>;
+  stat(path: string): FileStat | undefined;
+  /** undefined: no regular file is there (any more). Throws when it may not be read. */
+  open(path: string): OpenFile | undefined;
+  /** A folder on disk; trees that are large are read by a worker thread. */
+  readonly folder?: Folder;
+  /** Whether reading a directory would take long. */
+  isLarge?(directory: string): boolean;
 }
 
 /** The biggest chunk of file data in one message: smaller ones cost speed, bigger ones gain none (bench-client). */
 export const chunkBytes = 256 * 1024;
 
-/** Orders names as their UTF-8 bytes do; JavaScript's own order differs for characters above U+FFFF. */
+/** Orders names as their bytes do; JavaScript's own order differs for characters above U+FFFF. */
 export function compareBytes(a: string, b: string): number {
+  if (!a.isWellFormed() || !b.isWellFormed()) return Buffer.compare(bytesOf(a), bytesOf(b));
   const length = Math.min(a.length, b.length);
   for (let index = 0; index < length; index++) {
     const [left, right] = [a.charCodeAt(index), b.charCodeAt(index)];

@@ -1,7 +1,7 @@
 // A tree as the daemon may see it: filtered, in the order that the protocol wants, parents before children.
 // Semantics: fsutil's filterFS as BuildKit v0.34.2 pins it.
 import { followPaths, withoutNested } from "./follow.ts";
-import { PatternList, type ParentMatches } from "./patterns.ts";
+import { PatternList, type ParentMatches } from "./patterns/pattern-list.ts";
 import { compareBytes, goMode, type DirectoryEntry, type FileStat, type Tree } from "./tree.ts";
 
 /** Which part of a tree is asked for. */
@@ -24,45 +24,11 @@ interface Level {
   pending: WalkEntry | undefined;
   readonly included: ParentMatches | undefined;
   readonly excluded: ParentMatches | undefined;
-  readonly parent: Level | undefined;
-}
-
-const statsAtOnce = 32;
-const breathMs = 8;
-
-/**
- * Walks in byte order, "/" below all characters. Gives way to other work every few milliseconds: the session
- * must answer health checks while a large tree is sent. Throws SyntaxError for a bad pattern.
- */
-export async function* walk(
-  tree: Tree,
-  selection: Selection,
-  signal: AbortSignal,
-): AsyncGenerator<WalkEntry, void, undefined> {
-  const walker = new Walker(
-    tree,
-    new PatternList(await includesOf(tree, selection)),
-    new PatternList(selection.exclude),
-    signal,
-  );
-  yield* walker.directory({
-    path: "",
-    pending: undefined,
-    included: undefined,
-    excluded: undefined,
-    parent: undefined,
-  });
-}
-
-async function includesOf(tree: Tree, selection: Selection): Promise<readonly string[]> {
-  if (selection.follow.length === 0) return selection.include;
-  const followed = await followPaths(tree, selection.follow);
-  if (followed === undefined) return selection.include;
-  return withoutNested([...selection.include, ...followed]) ?? [];
+  readonly entries: readonly DirectoryEntry[];
+  next: number;
 }
 
 interface Candidate {
-  readonly entry: DirectoryEntry;
   readonly path: string;
   readonly selected: boolean;
   readonly enter: boolean;
@@ -70,101 +36,137 @@ interface Candidate {
   readonly excluded: ParentMatches | undefined;
 }
 
-class Walker {
+function includesOf(tree: Tree, { include, follow }: Selection): readonly string[] {
+  if (follow.length === 0) return include;
+  const followed = followPaths(tree, follow);
+  if (followed === undefined) return include;
+  return withoutNested([...include, ...followed]) ?? [];
+}
+
+/** An empty list selects everything; one of blanks is a list that matches nothing. */
+function listOf(patterns: readonly string[]): PatternList | undefined {
+  return patterns.length === 0 ? undefined : new PatternList(patterns);
+}
+
+/**
+ * Walks in byte order, "/" below all characters, one step at a time: whoever drives it decides when other work gets
+ * its turn. The constructor and `step` throw SyntaxError for a bad pattern, and errors of node:fs.
+ */
+export class Walker {
   readonly #tree: Tree;
-  readonly #include: PatternList;
-  readonly #exclude: PatternList;
-  readonly #signal: AbortSignal;
-  #breath = performance.now();
+  readonly #include: PatternList | undefined;
+  readonly #exclude: PatternList | undefined;
+  /** From the root down to where we are. */
+  readonly #levels: Level[] = [];
+  #steps = 0;
 
-  constructor(tree: Tree, include: PatternList, exclude: PatternList, signal: AbortSignal) {
+  constructor(tree: Tree, selection: Selection) {
     this.#tree = tree;
-    this.#include = include;
-    this.#exclude = exclude;
-    this.#signal = signal;
+    this.#include = listOf(includesOf(tree, selection));
+    this.#exclude = listOf(selection.exclude);
+    this.#enter({
+      path: "",
+      selected: true,
+      enter: true,
+      included: undefined,
+      excluded: undefined,
+    });
   }
 
-  async *directory(level: Level): AsyncGenerator<WalkEntry, void, undefined> {
-    const candidates = await this.#candidates(level);
-    for (let from = 0; from < candidates.length; from += statsAtOnce) {
-      const batch = candidates.slice(from, from + statsAtOnce);
-      const stats = await Promise.all(batch.map(({ path }) => this.#tree.stat(path)));
-      await this.#breathe();
-      for (const [index, candidate] of batch.entries()) {
-        const stat = stats[index];
-        if (stat !== undefined) yield* this.#entry(candidate, stat, level);
-      }
+  /** How many names were looked at. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  get done(): boolean {
+    return this.#levels.length === 0;
+  }
+
+  /** Whether the next step would read a directory that takes long. */
+  get beforeLarge(): boolean {
+    const level = this.#levels.at(-1);
+    const entry = level?.entries[level.next];
+    if (level === undefined || entry?.isDirectory !== true) return false;
+    return this.#tree.isLarge?.(joined(level.path, entry.name)) ?? false;
+  }
+
+  /** Looks at one name, and adds what there is to send: nothing, or an entry with directories on its way. */
+  step(into: WalkEntry[]): void {
+    const level = this.#levels.at(-1);
+    if (level === undefined) return;
+    const entry = level.entries[level.next++];
+    if (entry === undefined) {
+      this.#levels.pop();
+      return;
+    }
+    this.#steps++;
+    const candidate = this.#candidate(entry, level);
+    if (!candidate.selected && !candidate.enter) return;
+    const stat = this.#tree.stat(candidate.path);
+    if (stat === undefined) return;
+    const own = { path: candidate.path, stat };
+    if (candidate.selected) {
+      this.#ancestors(into);
+      into.push(own);
+    }
+    const isDirectory = (stat.mode & goMode.directory) !== 0;
+    if (isDirectory && candidate.enter) this.#enter(candidate, own);
+  }
+
+  /** Directories on the way that were not sent yet, the outermost first. */
+  #ancestors(into: WalkEntry[]): void {
+    for (const level of this.#levels) {
+      if (level.pending !== undefined) into.push(level.pending);
+      level.pending = undefined;
     }
   }
 
-  async *#entry(
-    candidate: Candidate,
-    stat: FileStat,
-    level: Level,
-  ): AsyncGenerator<WalkEntry, void, undefined> {
-    const { path, selected, enter, included, excluded } = candidate;
-    if (selected) {
-      yield* ancestors(level);
-      yield { path, stat };
-    }
-    if (!enter || (stat.mode & goMode.directory) === 0) return;
-    const pending = selected ? undefined : { path, stat };
-    yield* this.directory({ path, pending, included, excluded, parent: level });
+  #enter({ path, selected, included, excluded }: Candidate, own?: WalkEntry): void {
+    const entries = this.#list(path, selected);
+    const pending = selected ? undefined : own;
+    this.#levels.push({ path, pending, included, excluded, entries, next: 0 });
   }
 
-  async #candidates(level: Level): Promise<Candidate[]> {
-    let entries: readonly DirectoryEntry[];
+  #list(path: string, selected: boolean): readonly DirectoryEntry[] {
     try {
-      entries = await this.#tree.list(level.path);
+      return sorted(this.#tree.list(path));
     } catch (error) {
-      if (level.path !== "" && mayBeLeftOut(error, level.pending !== undefined)) return [];
+      if (path !== "" && mayBeLeftOut(error, !selected)) return [];
       throw error;
     }
-    const sorted = [...entries].sort((a, b) => compareBytes(a.name, b.name));
-    return sorted
-      .map((entry) => this.#candidate(entry, level))
-      .filter(({ selected, enter }) => selected || enter);
   }
 
   #candidate(entry: DirectoryEntry, level: Level): Candidate {
-    const path = level.path === "" ? entry.name : `${level.path}/${entry.name}`;
+    const path = joined(level.path, entry.name);
     let [selected, enter] = [true, entry.isDirectory];
     let included: ParentMatches | undefined;
     let excluded: ParentMatches | undefined;
-    if (!this.#include.isEmpty) {
+    if (this.#include !== undefined) {
       const verdict = this.#include.match(path, level.included);
       included = verdict.own;
-      if (!verdict.matched) {
-        selected = false;
-        enter &&= !this.#include.nothingBelow(path, false);
-      }
+      selected = verdict.matched;
+      enter &&= verdict.matched || !this.#include.nothingBelow(path, false);
+      // As upstream: what no include leads into is not held against the excludes.
+      if (entry.isDirectory && !enter) return { path, selected, enter, included, excluded };
     }
-    if (!this.#exclude.isEmpty) {
+    if (this.#exclude !== undefined) {
       const verdict = this.#exclude.match(path, level.excluded);
       excluded = verdict.own;
-      if (verdict.matched) {
-        selected = false;
-        enter &&= !this.#exclude.nothingBelow(path, true);
-      }
+      selected &&= !verdict.matched;
+      enter &&= !verdict.matched || !this.#exclude.nothingBelow(path, true);
     }
-    return { entry, path, selected, enter, included, excluded };
-  }
-
-  async #breathe(): Promise<void> {
-    this.#signal.throwIfAborted();
-    if (performance.now() - this.#breath < breathMs) return;
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#breath = performance.now();
+    return { path, selected, enter, included, excluded };
   }
 }
 
-/** Directories on the way that were not sent yet, the outermost first. */
-function* ancestors(level: Level | undefined): Generator<WalkEntry, void, undefined> {
-  if (level === undefined) return;
-  yield* ancestors(level.parent);
-  const entry = level.pending;
-  level.pending = undefined;
-  if (entry !== undefined) yield entry;
+function joined(directory: string, name: string): string {
+  return directory === "" ? name : `${directory}/${name}`;
+}
+
+function sorted(entries: readonly DirectoryEntry[]): DirectoryEntry[] {
+  const plain = !entries.some(({ name }) => /[\ud800-\uffff]/.test(name));
+  const byUnits = (a: DirectoryEntry, b: DirectoryEntry): number => (a.name < b.name ? -1 : 1);
+  return entries.toSorted(plain ? byUnits : (a, b) => compareBytes(a.name, b.name));
 }
 
 /** A directory that vanished since it was listed; or one that is not wanted itself and may not be read. */

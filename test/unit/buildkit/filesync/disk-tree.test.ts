@@ -13,21 +13,25 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bytesOf } from "../../../../src/buildkit/session/filesync/names.ts";
 import { diskTree, goModeOf } from "../../../../src/buildkit/session/filesync/disk-tree.ts";
 import { goMode, type Tree } from "../../../../src/buildkit/session/filesync/tree.ts";
-import { walk } from "../../../../src/buildkit/session/filesync/walk.ts";
+import { Walker, type WalkEntry } from "../../../../src/buildkit/session/filesync/walk.ts";
 
-async function content(tree: Tree, path: string, sizeHint = 0): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of tree.read(path, sizeHint)) chunks.push(chunk);
-  return Buffer.concat(chunks);
+function content(tree: Tree, path: string): Buffer | undefined {
+  const file = tree.open(path);
+  if (file === undefined) return undefined;
+  const into = Buffer.alloc(file.size);
+  const count = file.readSync(into, 0);
+  file.close();
+  return into.subarray(0, count);
 }
 
-async function paths(tree: Tree): Promise<string[]> {
-  const found: string[] = [];
-  const all = { include: [], exclude: [], follow: [] };
-  for await (const { path } of walk(tree, all, new AbortController().signal)) found.push(path);
-  return found;
+function paths(tree: Tree): string[] {
+  const walker = new Walker(tree, { include: [], exclude: [], follow: [] });
+  const found: WalkEntry[] = [];
+  while (!walker.done) walker.step(found);
+  return found.map(({ path }) => path);
 }
 
 describe("a tree on disk", () => {
@@ -37,10 +41,10 @@ describe("a tree on disk", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  it("tells a file's mode, size and time to the nanosecond", async () => {
+  it("tells a file's mode, size and time to the nanosecond", () => {
     writeFileSync(join(root, "f"), "12345", { mode: 0o640 });
     execFileSync("touch", ["-d", "2026-01-02T03:04:05.123456789Z", join(root, "f")]);
-    assert.deepEqual(await diskTree(root).stat("f"), {
+    assert.deepEqual(diskTree(root).stat("f"), {
       mode: 0o640,
       size: 5,
       mtimeNs: 1_767_323_045_123_456_789n,
@@ -48,83 +52,114 @@ describe("a tree on disk", () => {
     });
   });
 
-  it("tells setuid, setgid and sticky in Go's bits", async () => {
+  it("tells setuid, setgid and sticky in Go's bits", () => {
     mkdirSync(join(root, "d"));
     chmodSync(join(root, "d"), 0o7755);
     const bits = goMode.directory | goMode.setuid | goMode.setgid | goMode.sticky | 0o755;
-    assert.equal((await diskTree(root).stat("d"))?.mode, bits >>> 0);
+    assert.equal(diskTree(root).stat("d")?.mode, bits >>> 0);
   });
 
-  it("tells a symlink as it is written, and does not follow it", async () => {
+  it("tells a symlink as it is written, and does not follow it", () => {
     symlinkSync("/etc/passwd", join(root, "link"));
-    const stat = await diskTree(root).stat("link");
+    const stat = diskTree(root).stat("link");
     assert.deepEqual(
       [stat?.mode, stat?.linkTarget],
       [(goMode.symlink | 0o777) >>> 0, "/etc/passwd"],
     );
-    assert.equal((await content(diskTree(root), "link")).length, 0);
+    assert.equal(diskTree(root).open("link"), undefined);
   });
 
-  it("does not walk through a symlink", async () => {
+  it("does not walk through a symlink", () => {
     mkdirSync(join(root, "d"));
     writeFileSync(join(root, "d", "f"), "");
     symlinkSync("d", join(root, "e"));
-    assert.deepEqual(await paths(diskTree(root)), ["d", "d/f", "e"]);
+    assert.deepEqual(paths(diskTree(root)), ["d", "d/f", "e"]);
   });
 
-  it("knows two names of one file", async () => {
+  it("knows two names of one file", () => {
     writeFileSync(join(root, "a"), "x");
     linkSync(join(root, "a"), join(root, "b"));
     const tree = diskTree(root);
-    const [a, b] = [await tree.stat("a"), await tree.stat("b")];
+    const [a, b] = [tree.stat("a"), tree.stat("b")];
     assert.equal(a?.linkKey, b?.linkKey);
     assert.notEqual(a?.linkKey, undefined);
   });
 
-  it("leaves out sockets, and keeps pipes without reading them", async () => {
+  it("tells a socket as an empty file, as Go does, and a pipe as one; it opens neither", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(join(root, "socket"), resolve));
     try {
       execFileSync("mkfifo", [join(root, "pipe")]);
-      assert.deepEqual(await paths(diskTree(root)), ["pipe"]);
-      const mode = (await diskTree(root).stat("pipe"))?.mode ?? 0;
-      assert.notEqual(mode & goMode.namedPipe, 0);
+      const tree = diskTree(root);
+      assert.deepEqual(paths(tree), ["pipe", "socket"]);
+      assert.notEqual((tree.stat("pipe")?.mode ?? 0) & goMode.namedPipe, 0);
+      assert.equal((tree.stat("socket")?.mode ?? -1) & goMode.type, 0);
+      assert.deepEqual([tree.open("pipe"), tree.open("socket")], [undefined, undefined]);
     } finally {
       await new Promise((resolve) => server.close(resolve));
     }
   });
 
-  it("reads a file in chunks, whatever its size was said to be", async () => {
-    const bytes = Buffer.alloc(600_000, "kiln");
-    writeFileSync(join(root, "f"), bytes);
-    for (const hint of [0, 10, 600_000, 10_000_000]) {
-      assert.ok((await content(diskTree(root), "f", hint)).equals(bytes));
-    }
+  it("reads from any place of a file, at once or later", async () => {
+    writeFileSync(join(root, "f"), "0123456789");
+    const file = diskTree(root).open("f");
+    assert.ok(file !== undefined);
+    const into = Buffer.alloc(4);
+    assert.deepEqual([file.size, file.readSync(into, 2), into.toString()], [10, 4, "2345"]);
+    assert.deepEqual([await file.read(into, 8), into.toString()], [2, "8945"]);
+    assert.equal(file.readSync(into, 10), 0);
+    file.close();
   });
 
-  it("gives nothing for what is gone", async () => {
+  it("gives nothing for what is gone", () => {
     const tree = diskTree(root);
-    assert.equal(await tree.stat("no"), undefined);
-    assert.equal((await content(tree, "no")).length, 0);
-    await assert.rejects(diskTree(join(root, "no")).list(""), { code: "ENOENT" });
+    assert.equal(tree.stat("no"), undefined);
+    assert.equal(tree.open("no"), undefined);
+    assert.throws(() => diskTree(join(root, "no")).list(""), { code: "ENOENT" });
   });
 
-  it("takes a symlink for its root", async () => {
+  it("takes a symlink for its root", () => {
     writeFileSync(join(root, "f"), "");
     symlinkSync(root, join(root, "again"));
-    assert.ok((await paths(diskTree(join(root, "again")))).includes("f"));
+    assert.ok(paths(diskTree(join(root, "again"))).includes("f"));
   });
 
-  it("leaves out what it is told to, with all that is in it", async () => {
+  it("leaves out what it is told to, with all that is in it", () => {
     mkdirSync(join(root, "node_modules", "x"), { recursive: true });
     writeFileSync(join(root, "keep"), "");
     utimesSync(join(root, "keep"), 0, 0);
-    assert.deepEqual(await paths(diskTree(root, { excludes: ["node_modules"] })), ["keep"]);
+    assert.deepEqual(paths(diskTree(root, { excludes: ["node_modules"] })), ["keep"]);
   });
 
-  it("reads names beyond ASCII", async () => {
+  it("reads names that are no UTF-8, links to them, and what is in them", () => {
+    const odd = Buffer.from("a\xff\xfe", "latin1");
+    mkdirSync(Buffer.concat([Buffer.from(`${root}/`), odd]));
+    writeFileSync(
+      Buffer.concat([Buffer.from(`${root}/`), odd, Buffer.from("/f\x80", "latin1")]),
+      "x",
+    );
+    symlinkSync(odd, join(root, "link"));
+    const tree = diskTree(root);
+    const found = paths(tree);
+    assert.deepEqual(
+      found.map((path) => bytesOf(path).toString("latin1")),
+      ["a\xff\xfe", "a\xff\xfe/f\x80", "link"],
+    );
+    assert.equal(content(tree, found[1] ?? "")?.toString(), "x");
+    assert.deepEqual(bytesOf(tree.stat("link")?.linkTarget ?? ""), odd);
+  });
+
+  it("knows all names of a pipe", () => {
+    execFileSync("mkfifo", [join(root, "p")]);
+    linkSync(join(root, "p"), join(root, "q"));
+    const tree = diskTree(root);
+    assert.notEqual(tree.stat("p")?.linkKey, undefined);
+    assert.equal(tree.stat("p")?.linkKey, tree.stat("q")?.linkKey);
+  });
+
+  it("reads names beyond ASCII", () => {
     writeFileSync(join(root, "é😀, x"), "y");
-    assert.deepEqual(await paths(diskTree(root)), ["é😀, x"]);
+    assert.deepEqual(paths(diskTree(root)), ["é😀, x"]);
   });
 
   it("knows the kinds of st_mode", () => {

@@ -7,10 +7,13 @@ import {
   type FileStat,
   type Tree,
 } from "../../../../src/buildkit/session/filesync/tree.ts";
-import { walk, type Selection } from "../../../../src/buildkit/session/filesync/walk.ts";
+import {
+  Walker,
+  type Selection,
+  type WalkEntry,
+} from "../../../../src/buildkit/session/filesync/walk.ts";
 
 const all: Selection = { include: [], exclude: [], follow: [] };
-const never = new AbortController().signal;
 
 function files(...paths: string[]): Tree {
   return inMemoryTree(new Map(paths.map((path) => [path, { data: path }])));
@@ -21,15 +24,15 @@ function withLinks(tree: Tree, links: Readonly<Record<string, string>>): Tree {
   const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("/")));
   return {
     ...tree,
-    async list(directory) {
+    list(directory) {
       const own = Object.keys(links).filter((path) => folderOf(path) === directory);
       const names = own.map((path) => ({
         name: path.slice(path.lastIndexOf("/") + 1),
         isDirectory: false,
       }));
-      return [...(await tree.list(directory)), ...names];
+      return [...tree.list(directory), ...names];
     },
-    async stat(path): Promise<FileStat | undefined> {
+    stat(path): FileStat | undefined {
       const target = links[path];
       if (target === undefined) return tree.stat(path);
       return { mode: (goMode.symlink | 0o777) >>> 0, size: 0, mtimeNs: 0n, linkTarget: target };
@@ -37,10 +40,11 @@ function withLinks(tree: Tree, links: Readonly<Record<string, string>>): Tree {
   };
 }
 
-async function paths(tree: Tree, selection: Partial<Selection>): Promise<string[]> {
-  const found: string[] = [];
-  for await (const { path } of walk(tree, { ...all, ...selection }, never)) found.push(path);
-  return found;
+function paths(tree: Tree, selection: Partial<Selection>): string[] {
+  const walker = new Walker(tree, { ...all, ...selection });
+  const found: WalkEntry[] = [];
+  while (!walker.done) walker.step(found);
+  return found.map(({ path }) => path);
 }
 
 describe("walking a tree", () => {
@@ -82,7 +86,7 @@ describe("walking a tree", () => {
     ],
   ];
   for (const [sentence, selection, want] of cases) {
-    it(sentence, async () => assert.deepEqual(await paths(tree, selection), want));
+    it(sentence, () => assert.deepEqual(paths(tree, selection), want));
   }
 
   const linked = withLinks(tree, {
@@ -110,12 +114,12 @@ describe("walking a tree", () => {
     ],
   ];
   for (const [sentence, follow, want] of links) {
-    it(sentence, async () => assert.deepEqual(await paths(linked, { follow }), want));
+    it(sentence, () => assert.deepEqual(paths(linked, { follow }), want));
   }
 
-  it("orders siblings by bytes, with what is in a directory right behind it", async () => {
+  it("orders siblings by bytes, with what is in a directory right behind it", () => {
     const odd = files("a/b", "a.b", "a-b", "\u{1F600}", "\uFF00");
-    assert.deepEqual(await paths(odd, {}), ["a", "a/b", "a-b", "a.b", "\uFF00", "\u{1F600}"]);
+    assert.deepEqual(paths(odd, {}), ["a", "a/b", "a-b", "a.b", "\uFF00", "\u{1F600}"]);
   });
 
   it("compares names as their UTF-8 bytes", () => {
@@ -128,37 +132,45 @@ describe("walking a tree", () => {
     );
   });
 
-  it("stops when it is told to", async () => {
-    const stop = new AbortController();
-    stop.abort();
-    await assert.rejects(async () => {
-      for await (const _ of walk(tree, all, stop.signal));
-    }, /abort/i);
+  const blanks: [sentence: string, selection: Partial<Selection>, want: string[]][] = [
+    ["takes a list of blank includes for one that matches nothing", { include: [" "] }, []],
+    ["takes a list of blank excludes for one that excludes nothing", { exclude: [""] }, ["a"]],
+    ["does not take what is above the tree for what is in it", { follow: ["../a"] }, []],
+    ["says nothing of a bad pattern that nothing needs", { exclude: ["!b*["] }, ["a"]],
+  ];
+  for (const [sentence, selection, want] of blanks) {
+    it(sentence, () => assert.deepEqual(paths(files("a"), selection), want));
+  }
+
+  it("refuses a bad pattern that something needs", () => {
+    assert.throws(() => paths(files("a"), { exclude: ["b*["] }), SyntaxError);
   });
 
-  it("lets other work in while it walks a large tree", async () => {
-    const large = files(
-      ...Array.from({ length: 20_000 }, (_, index) => `d${index % 50}/f${index}`),
-    );
-    let turns = 0;
-    let walking = true;
-    const count = (): void => {
-      turns++;
-      if (walking) setImmediate(count);
+  it("leaves out a directory that may not be read, when it is not wanted anyway", () => {
+    const closed: Tree = {
+      ...files("a", "d/x"),
+      list(directory) {
+        if (directory === "d") throw Object.assign(new Error("no"), { code: "EACCES" });
+        return files("a", "d/x").list(directory);
+      },
     };
-    setImmediate(count);
-    await paths(large, {});
-    walking = false;
-    assert.ok(turns > 3, `${turns} turns`);
+    assert.deepEqual(paths(closed, { exclude: ["d", "!d/*/y"] }), ["a"]);
+    assert.throws(() => paths(closed, {}), { code: "EACCES" });
+  });
+
+  it("says how many names it looked at, whether they are wanted or not", () => {
+    const walker = new Walker(files("a", "b", "c"), { ...all, include: ["c"] });
+    const found: WalkEntry[] = [];
+    while (!walker.done) walker.step(found);
+    assert.deepEqual([walker.steps, found.length], [3, 1]);
   });
 });
 
 describe("a tree in memory", () => {
-  it("tells changed bytes of equal length apart by time, and equal bytes not", async () => {
-    const time = async (data: string) =>
-      (await inMemoryTree(new Map([["f", { data }]])).stat("f"))?.mtimeNs;
-    assert.notEqual(await time("FROM a"), await time("FROM b"));
-    assert.equal(await time("FROM a"), await time("FROM a"));
+  it("tells changed bytes of equal length apart by time, and equal bytes not", () => {
+    const time = (data: string) => inMemoryTree(new Map([["f", { data }]])).stat("f")?.mtimeNs;
+    assert.notEqual(time("FROM a"), time("FROM b"));
+    assert.equal(time("FROM a"), time("FROM a"));
   });
 
   for (const path of ["", "/a", "a//b", "../a", "a/./b", "a\0b"]) {
@@ -170,7 +182,7 @@ describe("a tree in memory", () => {
     assert.throws(() => files("a", "a/b"), TypeError);
   });
 
-  it("has no names of JavaScript's own", async () => {
-    assert.equal(await files("a").stat("constructor"), undefined);
+  it("has no names of JavaScript's own", () => {
+    assert.equal(files("a").stat("constructor"), undefined);
   });
 });
