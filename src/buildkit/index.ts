@@ -80,6 +80,12 @@ export { maxSecretBytes, secretsProvider, type SecretLookup } from "./session/se
 export type { DockerConfig } from "../registry/docker-config.ts";
 export { filesync } from "./session/filesync/send.ts";
 export { diskTree, type DiskTreeOptions } from "./session/filesync/disk-tree.ts";
+export {
+  contextExcludes,
+  ignorePatterns,
+  type DockerfilePlace,
+} from "./session/filesync/patterns/ignore-file.ts";
+export { sharedKeyOf } from "./session/filesync/shared-key.ts";
 export { inMemoryTree, type MemoryFile } from "./session/filesync/memory-tree.ts";
-export type { Tree } from "./session/filesync/tree.ts";
+export type { DirectoryEntry, FileStat, Folder, OpenFile, Tree } from "./session/filesync/tree.ts";
 export { sshProvider, type SshKeys } from "./session/services/ssh.ts";
