@@ -12,7 +12,11 @@ const manyLoops = 3;
 export function textMatcher(expression: GoRegexp): TextMatcher {
   // Where there are several ways, one may begin anywhere: that counts like a loop.
   const loops = expression.flat().filter(isLoop).length + (expression.length > 1 ? 1 : 0);
-  if (loops >= manyLoops) return stateMatcher(expression);
+  return loops >= manyLoops ? stateMatcher(expression) : regexpMatcher(expression);
+}
+
+/** By JavaScript's engine: quick, but time may grow with a power of the text that has an exponent for each loop. */
+export function regexpMatcher(expression: GoRegexp): TextMatcher {
   const ways = expression.map((places) => places.map(placeSource).join(""));
   const regexp = new RegExp(ways.join("|"), "u");
   return (text) => regexp.test(text);
@@ -184,8 +188,8 @@ function enter(states: readonly State[], first: number, text: Position, into: Se
   }
 }
 
-/** Time grows with text × states, whatever the pattern is. */
-function stateMatcher(expression: GoRegexp): TextMatcher {
+/** By all states at once: time grows with text × states, whatever the pattern is. */
+export function stateMatcher(expression: GoRegexp): TextMatcher {
   const built = new States();
   built.expression(expression);
   const states = built.list;

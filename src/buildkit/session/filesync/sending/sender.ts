@@ -12,6 +12,7 @@ import {
   type Outlet,
 } from "./batch.ts";
 import { FileTable } from "./file-table.ts";
+import { Pace } from "./pace.ts";
 
 /** How a sender works on its thread. */
 export interface SenderOptions {
@@ -26,6 +27,8 @@ const filesAtOnce = 4;
 const readsAhead = 4;
 /** Other work on this thread waits no longer than this, and one call of node:fs. */
 const turnMs = 8;
+/** Small files that are read within this time go out together. */
+const packMs = 2;
 
 /** One sync. Owned by one call of the daemon. */
 export class Sender {
@@ -41,6 +44,10 @@ export class Sender {
   #active = 0;
   #stopped = false;
   #turn = performance.now();
+  /** The receiver asks for small files one by one; their bytes go out some at a time. */
+  readonly #flushed = new Pace(packMs, () => {
+    this.#batch.flush()?.catch(this.#options.onFailure);
+  });
 
   constructor(tree: Tree, options: SenderOptions) {
     this.#tree = tree;
@@ -81,6 +88,7 @@ export class Sender {
   /** No more work is begun. */
   stop(): void {
     this.#stopped = true;
+    this.#flushed.stop();
   }
 
   #entry({ path, stat }: WalkEntry): Promise<void> | undefined {
@@ -120,7 +128,7 @@ export class Sender {
       if (this.#isLong()) await this.#giveWay();
     }
     this.#active--;
-    if (this.#active === 0) await this.#batch.flush();
+    if (this.#active === 0) this.#flushed.ring();
   }
 
   async #file(id: number): Promise<void> {

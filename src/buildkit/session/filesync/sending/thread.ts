@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import type { Folder } from "../tree.ts";
 import type { Selection } from "../walk.ts";
 import type { Outlet } from "./batch.ts";
+import { Pace } from "./pace.ts";
 import type { Fault, FromWorker, ToWorker, WorkerTask } from "./thread-messages.ts";
 
 /** A sync that a worker does. */
@@ -27,6 +28,11 @@ export class ThreadFault extends Error {
   }
 }
 
+/** Each message between threads costs some ten microseconds on both: requests are passed on some at a time. */
+const askMs = 2;
+/** The worker is told in portions that its bytes were taken: far less than it may have on their way. */
+const tellBytes = 512 * 1024;
+
 /** Sources run as they are, and built files beside each other: the worker has our own extension. */
 const workerFile = new URL(
   import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js",
@@ -38,6 +44,17 @@ export function startThread(folder: Folder, selection: Selection, outlet: Outlet
   const task: WorkerTask = { folder, selection };
   const worker = new Worker(workerFile, { workerData: task, name: "kiln-filesync" });
   const tell = (message: ToWorker): void => worker.postMessage(message);
+  let [untold, wanted]: [number, number[]] = [0, []];
+  const took = (bytes: number): void => {
+    untold += bytes;
+    if (untold < tellBytes) return;
+    tell({ kind: "taken", bytes: untold });
+    untold = 0;
+  };
+  const asking = new Pace(askMs, () => {
+    tell({ kind: "request", ids: wanted });
+    wanted = [];
+  });
   const listed = Promise.withResolvers<void>();
   const failed = Promise.withResolvers<never>();
   const fail = (error: unknown): void => {
@@ -52,8 +69,8 @@ export function startThread(folder: Folder, selection: Selection, outlet: Outlet
       case "frames": {
         const bytes = message.frames.length;
         const full = outlet(message.frames);
-        if (full === undefined) tell({ kind: "taken", bytes });
-        else void full.then(() => tell({ kind: "taken", bytes }));
+        if (full === undefined) took(bytes);
+        else void full.then(() => took(bytes));
         break;
       }
       case "listed":
@@ -69,8 +86,12 @@ export function startThread(folder: Folder, selection: Selection, outlet: Outlet
   return {
     listed: listed.promise,
     failed: failed.promise,
-    request: (ids) => tell({ kind: "request", ids }),
+    request(ids) {
+      for (const id of ids) wanted.push(id);
+      asking.ring();
+    },
     async end() {
+      asking.stop();
       await worker.terminate();
     },
   };
