@@ -11,6 +11,7 @@ interface Tally {
 
 const suites: Record<string, readonly string[]> = {
   unit: ["mocha", "--config", "test/unit/.mocharc.json"],
+  fuzz: ["mocha", "--config", "test/fuzz/.mocharc.json"],
   integration: ["mocha", "--config", "test/integration/.mocharc.json"],
   e2e: ["mocha", "--config", "test/e2e/.mocharc.json"],
 };

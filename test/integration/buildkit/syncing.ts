@@ -29,9 +29,14 @@ export function counted(attachable: Attachable, counter: Counter): Attachable {
         handle(stream) {
           if (stream.metadata.get("dir-name")?.[0] !== "context") return method.handle(stream);
           return method.handle({
-            ...stream,
+            metadata: stream.metadata,
             signal: stream.signal,
+            get messages() {
+              return stream.messages;
+            },
             batches: seen(stream.batches, counter),
+            send: (...parts) => stream.send(...parts),
+            sendFrames: (frames) => stream.sendFrames(frames),
           });
         },
       } satisfies typeof method,
