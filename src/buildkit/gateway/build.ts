@@ -12,7 +12,10 @@ import { openBridge } from "./bridge.ts";
 import type { Gateway } from "./gateway.ts";
 import type { GatewayResult } from "./result.ts";
 
-/** A build without a frontend of its own. */
+/**
+ * A build without a frontend of its own. Its `ref` must be new: while another build has it, the daemon may take the
+ * callback's first calls for that build's before it refuses this one.
+ */
 export type BuildRequest = Omit<SolveRequest, "frontend" | "definition">;
 
 /** Plays the frontend: solves parts and hands back what the build is to make; undefined: nothing. */
