@@ -8,14 +8,20 @@ import {
   listMap,
   listSet,
   oneOf,
+  quantity,
   type Rule,
   rules,
   section,
   text,
   textMap,
 } from "../schema.ts";
-import { BuildContext, RelativePath } from "./context.ts";
-import { DataKey, ImageTag, ObjectName, Platform, SecretRef } from "./shared.ts";
+import { Attestations } from "./attestations.ts";
+import { Cache } from "./caches.ts";
+import { BuildContext, NamedContext, RelativePath } from "./context.ts";
+import { Output } from "./outputs.ts";
+import { DataKey, ImageRef, ObjectName, Platform, SecretRef } from "./shared.ts";
+import { SourcePolicy } from "./source-policy.ts";
+import { Entitlements, HostAliases, Network, StepResources, Ulimits } from "./step-options.ts";
 
 const BuilderReference = z.object({
   kind: z
@@ -54,6 +60,34 @@ const BuildArg = z.object({
     ),
 });
 
+const Frontend = z.object({
+  image: ImageRef.describe("Image of the frontend; the Builder may allow some only."),
+  options: textMap(
+    { max: 64, key: 256, value: 16384 },
+    cel(
+      "self.all(k, !(k in ['source', 'cmdline', 'build-arg:BUILDKIT_SYNTAX', 'filename', 'target', 'platform', 'context', 'frontend.caps', 'requestid']))",
+      "a field of the BuildRun says this already: use frontend.image, dockerfile.path, target, platforms or context",
+    ),
+  )
+    .default({})
+    .describe("Options of the frontend beside those that fields of the run stand for."),
+});
+
+const SshKeys = z.object({
+  id: text(
+    { max: 128 },
+    {
+      matches: /^[A-Za-z0-9_.-]+$/,
+      message: "must be the id of RUN --mount=type=ssh,id=…: letters, digits, '_', '.' and '-'",
+    },
+  )
+    .default("default")
+    .describe("Id by which RUN --mount=type=ssh,id=<id> asks; default is the one without an id."),
+  secretRef: SecretRef.describe(
+    "Secret of type kubernetes.io/ssh-auth: its ssh-privatekey, unencrypted. Steps can sign with it and never see it.",
+  ),
+});
+
 const SecretMount = z.object({
   id: text(
     { max: 253 },
@@ -69,104 +103,6 @@ const SecretMount = z.object({
     })
     .describe("Key of a Secret; the service account of the run must be allowed to get it."),
 });
-
-const ImageOutput = z
-  .object({
-    tags: listSet(ImageTag.describe("One reference, [host[:port]/]repository[:tag]."), 32)
-      .default([])
-      .describe("References under which the image is pushed."),
-    push: z.boolean().default(true).describe("Whether the image is pushed to its registries."),
-    insecure: z
-      .boolean()
-      .default(false)
-      .describe("Push over plain HTTP, or HTTPS with a certificate nobody vouches for."),
-    compression: z
-      .enum(["uncompressed", "gzip", "estargz", "zstd"])
-      .optional()
-      .describe("How new layers are compressed. Default: gzip."),
-    forceCompression: z
-      .boolean()
-      .optional()
-      .describe("Compress the layers of base images anew as well."),
-    rewriteTimestamp: z
-      .boolean()
-      .default(false)
-      .describe(
-        "Set times of files to SOURCE_DATE_EPOCH, so that equal builds have equal digests.",
-      ),
-    ociMediaTypes: z
-      .boolean()
-      .optional()
-      .describe("Whether manifests use OCI media types. Default: as BuildKit decides."),
-  })
-  .meta(
-    rules(
-      cel(
-        "!self.push || size(self.tags) > 0",
-        "tags must name at least one reference to push to: add a tag or set push: false",
-        ".tags",
-      ),
-      cel(
-        "!has(self.compression) || !(self.compression in ['estargz', 'zstd']) || !has(self.ociMediaTypes) || self.ociMediaTypes",
-        "ociMediaTypes must not be false with compression estargz or zstd, which exist as OCI layers only: remove ociMediaTypes",
-        ".ociMediaTypes",
-      ),
-      cel(
-        "!has(self.forceCompression) || !self.forceCompression || has(self.compression)",
-        "forceCompression needs compression: say which one the layers should have",
-        ".forceCompression",
-      ),
-    ),
-  );
-
-const Output = oneOf("an output", {
-  image: ImageOutput.describe("A container image."),
-});
-
-const registryRef = ImageTag.describe("Reference of the cache, [host[:port]/]repository[:tag].");
-const insecure = z
-  .boolean()
-  .default(false)
-  .describe("Use plain HTTP, or HTTPS with a certificate nobody vouches for.");
-
-const CacheImport = oneOf("an entry of cache.from", {
-  registry: z
-    .object({ ref: registryRef, insecure })
-    .describe("A cache in a registry: one written by cache.to, or an image with inline cache."),
-});
-
-const CacheExport = oneOf("an entry of cache.to", {
-  registry: z
-    .object({
-      ref: registryRef,
-      mode: z
-        .enum(["min", "max"])
-        .default("min")
-        .describe("What is kept. min: layers of the result only. max: layers of every step."),
-      insecure,
-      ignoreError: z
-        .boolean()
-        .default(true)
-        .describe("Whether the run goes on, with a word in status, when the export fails."),
-    })
-    .describe("A cache of its own in a registry."),
-  inline: z.object({}).describe("Cache facts inside the image that is pushed."),
-});
-
-const Cache = z
-  .object({
-    from: z.array(CacheImport).max(16).default([]).describe("Caches to read."),
-    to: z.array(CacheExport).max(16).default([]).describe("Caches to write."),
-  })
-  .meta(
-    rules(
-      cel(
-        "self.to.filter(c, has(c.inline)).size() <= 1",
-        "cache.to may have inline once: remove the second",
-        ".to",
-      ),
-    ),
-  );
 
 const Retry = z.object({
   limit: z
@@ -202,10 +138,54 @@ const fields = {
   platforms: listSet(Platform.describe("One platform, such as linux/arm64."), 16)
     .default([])
     .describe("Platforms to build for. Default: the one of the builder."),
+  frontend: Frontend.optional().describe(
+    "Another frontend than BuildKit's own for Dockerfiles; it reads the file at dockerfile.path.",
+  ),
+  buildContexts: z
+    .array(NamedContext)
+    .max(16)
+    .default([])
+    .describe(
+      "Further contexts by name, for FROM <name>, COPY --from=<name>, or instead of an image of that name.",
+    ),
+  ssh: listMap(SshKeys, ["id"], 16).default([]).describe("SSH keys for RUN --mount=type=ssh."),
   secrets: listMap(SecretMount, ["id"], 64)
     .default([])
     .describe("Secrets for RUN --mount=type=secret; they never get into the image."),
   noCache: z.boolean().default(false).describe("Run every step again."),
+  noCacheFilter: listSet(
+    text(
+      { max: 128 },
+      { matches: /^[A-Za-z0-9][A-Za-z0-9_.-]*$/, message: "must be the name of a stage" },
+    ),
+    64,
+  )
+    .default([])
+    .describe("Stages whose steps run again; instead of noCache."),
+  network: Network.optional().describe(
+    "Network of RUN steps. Default: as the step says. host needs the entitlement network.host, which it asks for.",
+  ),
+  hostAliases: HostAliases.default([]).describe("Lines for /etc/hosts of RUN steps."),
+  shmSize: quantity().optional().describe("Size of /dev/shm of RUN steps, such as 256Mi."),
+  ulimits: Ulimits.default([]).describe("Limits of processes of RUN steps."),
+  cgroupParent: text(
+    { max: 512 },
+    {
+      matches: /^[A-Za-z0-9._:/-]+$/,
+      lacks: /(^|\/)\.\.(\/|$)/,
+      message: "must be a control group, without '..'",
+    },
+  )
+    .optional()
+    .describe("Control group above those of RUN steps, on the builder."),
+  stepResources: StepResources.optional().describe("Limits of each RUN step."),
+  entitlements: Entitlements.default([]).describe(
+    "Rights beyond those of ordinary steps; the Builder must allow them.",
+  ),
+  attestations: section(Attestations).describe("What is attested of the images."),
+  sourcePolicy: SourcePolicy.optional().describe(
+    "Rules for the sources of the build. Those of Kiln, such as a checksum, hold besides.",
+  ),
   pull: z.boolean().default(false).describe("Look up base images anew, even those at hand."),
   outputs: z
     .array(Output)
@@ -268,6 +248,11 @@ export const BuildRunSpec = z
         ".dockerfile",
       ),
       cel(
+        "!self.noCache || size(self.noCacheFilter) == 0",
+        "noCache runs every step again and noCacheFilter those of some stages: remove one",
+        ".noCacheFilter",
+      ),
+      cel(
         "!self.cache.to.exists(c, has(c.inline)) || self.outputs.exists(o, has(o.image))",
         "cache.to.inline needs an image output to be kept in: add an image to outputs or use cache.to.registry",
         ".cache",
@@ -286,13 +271,5 @@ export type BuildRunSpec = z.output<typeof BuildRunSpec>;
 export type BuildRunSpecInput = z.input<typeof BuildRunSpec>;
 /** `spec.dockerfile`; narrow it with `only`. */
 export type Dockerfile = z.output<typeof Dockerfile>;
-/** One entry of `spec.outputs`; narrow it with `only`. */
-export type Output = z.output<typeof Output>;
-/** `spec.outputs[].image`, after defaults. */
-export type ImageOutput = z.output<typeof ImageOutput>;
-/** One entry of `spec.cache.from`; narrow it with `only`. */
-export type CacheImport = z.output<typeof CacheImport>;
-/** One entry of `spec.cache.to`; narrow it with `only`. */
-export type CacheExport = z.output<typeof CacheExport>;
 /** One entry of `spec.secrets`. */
 export type SecretMount = z.output<typeof SecretMount>;

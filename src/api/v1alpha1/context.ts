@@ -1,8 +1,8 @@
 // Where the files of a build come from: `spec.context` of a BuildRun.
 
 import { z } from "zod";
-import { oneOf, text, type TextRule } from "../schema.ts";
-import { ObjectName, SecretRef } from "./shared.ts";
+import { exactlyOne, listMap, oneOf, rules, text, type TextRule } from "../schema.ts";
+import { ImageRef, ObjectName, Platform, SecretRef } from "./shared.ts";
 
 const host = "([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?";
 const user = "[A-Za-z0-9_][A-Za-z0-9._-]*@";
@@ -24,16 +24,20 @@ const gitUrl: readonly TextRule[] = [
   },
 ];
 
+function relativePath(max: number) {
+  return text(
+    { max },
+    {
+      matches: /^[^/\\:#\p{Cc}-][^\\:#\p{Cc}]*$/u,
+      lacks: /(^|\/)\.\.(\/|$)/u,
+      message:
+        "must be a relative path inside the context, without '..', and must not begin with '/' or '-'",
+    },
+  );
+}
+
 /** A path inside the context: relative, and never above its root. */
-export const RelativePath = text(
-  { max: 1024 },
-  {
-    matches: /^[^/\\:#\p{Cc}-][^\\:#\p{Cc}]*$/u,
-    lacks: /(^|\/)\.\.(\/|$)/u,
-    message:
-      "must be a relative path inside the context, without '..', and must not begin with '/' or '-'",
-  },
-);
+export const RelativePath = relativePath(1024);
 
 const GitContext = z.object({
   url: text({ max: 2048 }, ...gitUrl).describe(
@@ -55,6 +59,21 @@ const GitContext = z.object({
   subdirectory: RelativePath.optional().describe(
     "Directory of the repository that is the context. Default: its root.",
   ),
+  submodules: z.boolean().optional().describe("Whether submodules are fetched. Default: true."),
+  keepGitDir: z.boolean().optional().describe("Whether .git is part of the context."),
+  checksum: text(
+    { max: 64 },
+    {
+      matches: /^[0-9a-f]{7,64}$/,
+      message: "must be a commit, or the beginning of one, in lower-case hex digits",
+    },
+  )
+    .optional()
+    .describe("Commit that revision must mean; another one fails the run."),
+  mtime: z
+    .enum(["checkout", "commit"])
+    .optional()
+    .describe("Times of files: those of the checkout, or that of the commit."),
   credentials: z
     .object({
       secretRef: SecretRef.describe(
@@ -92,13 +111,72 @@ const ConfigMapContext = z.object({
   ),
 });
 
-/** Where the files come from: exactly one of git, http, configMap, none. */
-export const BuildContext = oneOf("context", {
+const SecretContext = z.object({
+  name: ObjectName.describe(
+    "Secret in the same namespace; each of its keys is a file. What a step copies from it gets into the image.",
+  ),
+});
+
+const InlineContext = z.object({
+  files: listMap(
+    z.object({
+      path: relativePath(255).describe("Path of the file in the context."),
+      text: z.string().max(65536).describe("What is in the file, up to 64 KiB."),
+    }),
+    ["path"],
+    32,
+  )
+    .min(1)
+    .describe("The files."),
+});
+
+const places = {
   git: GitContext.describe("A git repository, cloned by BuildKit."),
   http: HttpContext.describe("A tar archive, fetched by BuildKit."),
   configMap: ConfigMapContext.describe("A few small files, kept in a ConfigMap."),
+  secret: SecretContext.describe("A few small files, kept in a Secret."),
+  inline: InlineContext.describe("A few small files, written here."),
+};
+
+/** Where the files come from: exactly one place, or none. */
+export const BuildContext = oneOf("context", {
+  ...places,
   none: z.object({}).describe("No files at all; the Dockerfile has to be inline."),
 });
+
+const named = {
+  ...places,
+  image: ImageRef.describe("An image, as FROM takes it."),
+};
+
+const oneNamed = exactlyOne("a build context", Object.keys(named));
+
+/** A further context: its name, and exactly one of git, http, configMap, secret, inline, image. */
+export const NamedContext = z
+  .object({
+    name: text(
+      { max: 400 },
+      {
+        matches: /^[A-Za-z0-9][A-Za-z0-9._/:-]*$/,
+        lacks: /::/,
+        message: "must be a name, or the image reference that it stands for, without a digest",
+      },
+    ).describe("Name by which the Dockerfile asks for it: a name of its own, or that of an image."),
+    platform: Platform.optional().describe("Only when building for this platform. Default: all."),
+    git: named.git.optional(),
+    http: named.http.optional(),
+    configMap: named.configMap.optional(),
+    secret: named.secret.optional(),
+    inline: named.inline.optional(),
+    image: named.image.optional(),
+  })
+  .refine(
+    (context) =>
+      Object.keys(named).filter((place) => context[place as keyof typeof named] !== undefined)
+        .length === 1,
+    oneNamed.message,
+  )
+  .meta(rules(oneNamed));
 
 /** Where the files come from, after defaults. Narrow it with `only`. */
 export type BuildContext = z.output<typeof BuildContext>;
@@ -106,3 +184,5 @@ export type BuildContext = z.output<typeof BuildContext>;
 export type GitContext = z.output<typeof GitContext>;
 /** `context.http`, after defaults. */
 export type HttpContext = z.output<typeof HttpContext>;
+/** One entry of `spec.buildContexts`, after defaults. */
+export type NamedContext = z.output<typeof NamedContext>;

@@ -52,16 +52,12 @@ export type { BuilderSpecInput, KubernetesDriver, RemoteDriver } from "./builder
 export { BuilderSpec, driverOf } from "./builder.ts";
 export type { BuilderInstanceStatus, GcRule } from "./builder-status.ts";
 export { BuilderStatus } from "./builder-status.ts";
-export type { BuildContext, GitContext, HttpContext } from "./context.ts";
-export type {
-  BuildRunSpecInput,
-  CacheExport,
-  CacheImport,
-  Dockerfile,
-  ImageOutput,
-  Output,
-  SecretMount,
-} from "./buildrun.ts";
+export type { Attestations } from "./attestations.ts";
+export type { CacheExport, CacheImport } from "./caches.ts";
+export type { BuildContext, GitContext, HttpContext, NamedContext } from "./context.ts";
+export type { ImageOutput, Output } from "./outputs.ts";
+export type { SourcePolicy } from "./source-policy.ts";
+export type { BuildRunSpecInput, Dockerfile, SecretMount } from "./buildrun.ts";
 export { BuildRunSpec } from "./buildrun.ts";
 export type {
   Attempt,

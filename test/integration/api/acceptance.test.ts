@@ -36,6 +36,28 @@ const fullRun = run({
   secrets: [{ id: "npmrc", secretKeyRef: { name: "npm", key: ".npmrc" } }],
   noCache: true,
   pull: true,
+  frontend: { image: "registry.example.com/frontend:1", options: { mode: "fast" } },
+  buildContexts: [
+    { name: "docker.io/library/alpine:latest", platform: "linux/arm64", image: "debian" },
+    { name: "lib", git: { url: "https://git.example.com/lib.git", checksum: "0123456" } },
+    { name: "files", inline: { files: [{ path: "a/b.txt", text: "" }] } },
+    { name: "keys", secret: { name: "keys" } },
+  ],
+  ssh: [{ secretRef: { name: "deploy" } }, { id: "other", secretRef: { name: "deploy" } }],
+  network: "host",
+  hostAliases: [{ ip: "fd00::1", hostnames: ["db", "db.example"] }],
+  shmSize: "128Mi",
+  ulimits: [{ name: "nofile", soft: 1024, hard: -1 }],
+  cgroupParent: "/builds/a",
+  stepResources: { memory: "1Gi", memorySwap: 2147483648, cpusetCpus: "0-1,3" },
+  entitlements: ["network.host", "device=vendor.com/gpu=all"],
+  attestations: { provenance: { mode: "max" }, sbom: { scanContext: true } },
+  sourcePolicy: {
+    rules: [
+      { action: "allow", identifier: "docker-image://*" },
+      { action: "convert", identifier: "a", match: "exact", replacement: "b" },
+    ],
+  },
   outputs: [
     {
       image: {

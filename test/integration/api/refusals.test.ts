@@ -12,10 +12,17 @@ import {
 import { type Manifest, type Refusal, run } from "./manifests.ts";
 import { builders } from "./refused-builders.ts";
 import { contexts } from "./refused-contexts.ts";
-import { build, life, output } from "./refused-runs.ts";
+import { build, life, options, output } from "./refused-runs.ts";
 import { type ApiServer, apiServer, pathOf } from "./server.ts";
 
-const cases: readonly Refusal[] = [...contexts, ...build, ...output, ...life, ...builders];
+const cases: readonly Refusal[] = [
+  ...contexts,
+  ...build,
+  ...options,
+  ...output,
+  ...life,
+  ...builders,
+];
 
 /** Rules over several fields or entries: the API server holds them, the parser need not. */
 const serverOnly: ReadonlySet<string> = new Set([
@@ -28,6 +35,16 @@ const serverOnly: ReadonlySet<string> = new Set([
   "zstd in Docker's media types",
   "forced compression of no kind",
   "timestamps rewritten to no time",
+  "a hard limit below the soft one",
+  "swap without memory",
+  "swap with a limit and without",
+  "no cache at all and in some stages",
+  "an option that a field stands for",
+  "a replacement for what is denied",
+  "a conversion into nothing",
+  "a level of a compression that has none",
+  "a push by digest with a tag",
+  "an annotation of the index for one platform",
   "inline cache without an image",
   "inline cache twice",
   "a run with a long name",

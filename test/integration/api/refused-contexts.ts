@@ -12,7 +12,8 @@ const transports =
 const cleanUrl = /write the branch in revision and the directory in subdirectory/;
 const revision = /must be a branch, a tag, a commit or refs/;
 const relative = /must be a relative path inside the context, without '\.\.'/;
-const oneContext = /exactly one of git, http, configMap, none: keep one and remove the others/;
+const oneContext =
+  /exactly one of git, http, configMap, secret, inline, none: keep one and remove the others/;
 
 /** Cases of `spec.context`. */
 export const contexts: readonly Refusal[] = [

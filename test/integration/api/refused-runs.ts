@@ -110,6 +110,114 @@ export const build: readonly Refusal[] = [
   ["a text for a truth", run({ noCache: "yes" }), "spec.noCache", /must be of type boolean/],
 ];
 
+const named = (context: Record<string, unknown>) => run({ buildContexts: [context] });
+const rule = (fields: Record<string, unknown>) =>
+  run({ sourcePolicy: { rules: [{ identifier: "a", ...fields }] } });
+
+/** Cases of what holds for steps, of named contexts and of what is attested. */
+export const options: readonly Refusal[] = [
+  [
+    "a context of no kind",
+    named({ name: "a" }),
+    "spec.buildContexts[0]",
+    /exactly one of git, http/,
+  ],
+  [
+    "a context of two kinds",
+    named({ name: "a", image: "b", configMap: { name: "c" } }),
+    "spec.buildContexts[0]",
+    /keep one and remove the others/,
+  ],
+  [
+    "a context whose name holds a platform",
+    named({ name: "a::linux/amd64", image: "b" }),
+    "spec.buildContexts[0].name",
+    /must be a name, or the image reference/,
+  ],
+  [
+    "a context whose file is above the root",
+    named({ name: "a", inline: { files: [{ path: "../b", text: "" }] } }),
+    "files[0].path",
+    relative,
+  ],
+  [
+    "a git checksum that is no commit",
+    run({ context: { git: { url: "https://h/a.git", checksum: "main" } } }),
+    "context.git.checksum",
+    /must be a commit/,
+  ],
+  ["an unknown network", run({ network: "bridge" }), "spec.network", /"default", "none", "host"/],
+  [
+    "a host without an address",
+    run({ hostAliases: [{ ip: "db.example", hostnames: ["db"] }] }),
+    "spec.hostAliases[0].ip",
+    /must be an IPv4 or IPv6 address/,
+  ],
+  [
+    "a host name with a comma",
+    run({ hostAliases: [{ ip: "10.0.0.1", hostnames: ["a,b=1.2.3.4"] }] }),
+    "hostnames[0]",
+    /must be a host name/,
+  ],
+  [
+    "an unknown limit",
+    run({ ulimits: [{ name: "files", soft: 1 }] }),
+    "spec.ulimits[0].name",
+    /nofile/,
+  ],
+  [
+    "a hard limit below the soft one",
+    run({ ulimits: [{ name: "nofile", soft: 2, hard: 1 }] }),
+    "spec.ulimits[0].hard",
+    /raise hard or lower soft/,
+  ],
+  ["a shared memory in words", run({ shmSize: "much" }), "spec.shmSize", /must be a quantity/],
+  [
+    "a control group above its root",
+    run({ cgroupParent: "/a/../b" }),
+    "cgroupParent",
+    /without '\.\.'/,
+  ],
+  [
+    "swap without memory",
+    run({ stepResources: { memorySwap: "1Gi" } }),
+    "stepResources.memorySwap",
+    /set memory as well/,
+  ],
+  [
+    "swap with a limit and without",
+    run({ stepResources: { memory: "1Gi", memorySwap: "1Gi", unlimitedSwap: true } }),
+    "stepResources.memorySwap",
+    /remove one/,
+  ],
+  ["an unknown right", run({ entitlements: ["root"] }), "spec.entitlements[0]", /network\.host/],
+  [
+    "no cache at all and in some stages",
+    run({ noCache: true, noCacheFilter: ["a"] }),
+    "spec.noCacheFilter",
+    /remove one/,
+  ],
+  [
+    "an option that a field stands for",
+    run({ frontend: { image: "a", options: { target: "b" } } }),
+    "spec.frontend.options",
+    /a field of the BuildRun says this already/,
+  ],
+  [
+    "a replacement for what is denied",
+    rule({ action: "deny", replacement: "b" }),
+    "replacement",
+    /action convert/,
+  ],
+  ["a conversion into nothing", rule({ action: "convert" }), "rules[0]", /replacement belongs to/],
+  [
+    "an attestation in a file with a path",
+    run({ attestations: { provenance: { filename: "../a" } } }),
+    "provenance.filename",
+    /must be a file name/,
+  ],
+];
+
 /** Cases of what comes out, and of caches. */
 export const output: readonly Refusal[] = [
   [
@@ -148,6 +256,24 @@ export const output: readonly Refusal[] = [
     image({ forceCompression: true }),
     "image.forceCompression",
     /say which one the layers should have/,
+  ],
+  [
+    "a level of a compression that has none",
+    image({ compression: "gzip", compressionLevel: 19 }),
+    "image.compressionLevel",
+    /a level that it has/,
+  ],
+  [
+    "a push by digest with a tag",
+    image({ pushByDigest: true }),
+    "image.pushByDigest",
+    /write tags as repositories/,
+  ],
+  [
+    "an annotation of the index for one platform",
+    image({ annotations: [{ name: "a", value: "b", level: "index", platform: "linux/arm64" }] }),
+    "annotations[0].platform",
+    /platform chooses among manifests/,
   ],
   [
     "timestamps rewritten to no time",

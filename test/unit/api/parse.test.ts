@@ -21,8 +21,15 @@ describe("parseBuildRun", () => {
       buildArgs: [],
       labels: {},
       platforms: [],
+      buildContexts: [],
+      ssh: [],
       secrets: [],
       noCache: false,
+      noCacheFilter: [],
+      hostAliases: [],
+      ulimits: [],
+      entitlements: [],
+      attestations: {},
       pull: false,
       outputs: [],
       cache: { from: [], to: [] },
@@ -36,7 +43,16 @@ describe("parseBuildRun", () => {
   it("pushes an image unless told not to", () => {
     const { outputs } = parseBuildRun(run({ context, outputs: [{ image: {} }] })).spec;
     assert.deepEqual(outputs, [
-      { image: { tags: [], push: true, insecure: false, rewriteTimestamp: false } },
+      {
+        image: {
+          tags: [],
+          push: true,
+          insecure: false,
+          rewriteTimestamp: false,
+          annotations: [],
+          pushByDigest: false,
+        },
+      },
     ]);
   });
 
