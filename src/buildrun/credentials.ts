@@ -20,7 +20,7 @@ import {
   noLogins,
   parseDockerConfig,
 } from "../registry/docker-config.ts";
-import type { GitNeed, Needs, TreeNeed } from "./plan/plan.ts";
+import type { GitNeed, Needs, SshNeed, TreeNeed } from "./plan/needs.ts";
 
 /** Whose rights are used, where. */
 export interface Account {
@@ -34,8 +34,8 @@ export interface Credentials {
   readonly logins: DockerConfig;
   readonly sshKeys: SshKey[];
   readonly trees: Map<string, Map<string, Buffer>>;
-  /** Public host keys for the git server; without them BuildKit trusts what answers first. */
-  readonly knownHosts?: string;
+  /** Public host keys for git servers, by the Secret that has them; without them BuildKit trusts what answers first. */
+  readonly knownHosts: ReadonlyMap<string, string>;
   readonly hints: string[];
 }
 
@@ -76,16 +76,17 @@ export async function readCredentials(
   const pullSecrets = (found.imagePullSecrets ?? []).flatMap(({ name }) =>
     name === undefined ? [] : [name],
   );
-  const [values, trees, git, registries] = await Promise.all([
+  const [values, trees, gits, sshKeys, registries] = await Promise.all([
     sessionSecrets(needs, reader),
     readTrees(needs, reader),
-    needs.git === undefined ? undefined : gitCredentials(needs.git, reader),
+    Promise.all(needs.gits.map((need) => gitCredentials(need, reader))),
+    Promise.all(needs.ssh.map((need) => sshKey(need, reader))),
     readLogins(needs, pullSecrets, reader),
   ]);
   return {
-    secrets: new Map([...values, ...(git?.secrets ?? [])]),
-    sshKeys: git?.sshKeys ?? [],
-    ...(git?.knownHosts === undefined ? {} : { knownHosts: git.knownHosts }),
+    secrets: new Map([...values, ...gits.flatMap(({ secrets: found }) => [...found])]),
+    sshKeys: [...sshKeys, ...gits.flatMap(({ sshKeys: found }) => found)],
+    knownHosts: new Map(gits.flatMap(({ knownHosts: found }) => found)),
     trees,
     ...registries,
   };
@@ -167,6 +168,10 @@ async function readTrees(needs: Needs, reader: Reader): Promise<Map<string, Map<
         return new Map();
       case "inline":
         return new Map([[need.file, Buffer.from(need.text)]]);
+      case "files":
+        return new Map(need.files.map(({ path, text }) => [path, Buffer.from(text)]));
+      case "secret":
+        return secretFiles(await read(secrets, need.name, reader));
       case "configMap": {
         const known = maps.get(need.name) ?? read(configMaps, need.name, reader);
         maps.set(need.name, known);
@@ -190,7 +195,24 @@ function configMapFiles({ data, binaryData }: ConfigMap): Map<string, Buffer> {
   return new Map([...text, ...binary]);
 }
 
-type GitCredentials = Pick<Credentials, "secrets" | "sshKeys" | "knownHosts">;
+function secretFiles({ data }: Secret): Map<string, Buffer> {
+  return new Map(
+    Object.entries(data ?? {}).map(
+      ([name, value]) => [name, Buffer.from(value, "base64")] as const,
+    ),
+  );
+}
+
+async function sshKey({ id, name }: SshNeed, reader: Reader): Promise<SshKey> {
+  const secret = await read(secrets, name, reader);
+  const key = valueOf(secret, "ssh-privatekey");
+  if (key === undefined) throw keyNotFound(secret, '"ssh-privatekey"');
+  return { id, privateKey: key.toString("utf8") };
+}
+
+interface GitCredentials extends Pick<Credentials, "secrets" | "sshKeys"> {
+  readonly knownHosts: readonly (readonly [secretName: string, hosts: string])[];
+}
 
 async function gitCredentials(
   { secretName, transport, host }: GitNeed,
@@ -202,12 +224,20 @@ async function gitCredentials(
     if (key === undefined) throw keyNotFound(secret, '"ssh-privatekey", which an SSH URL needs');
     const knownHosts = valueOf(secret, "known_hosts")?.toString("utf8");
     const sshKeys = [{ id: "default", privateKey: key.toString("utf8") }];
-    return { secrets: new Map(), sshKeys, ...(knownHosts === undefined ? {} : { knownHosts }) };
+    return {
+      secrets: new Map(),
+      sshKeys,
+      knownHosts: knownHosts === undefined ? [] : [[secretName, knownHosts]],
+    };
   }
   // BuildKit asks for these ids before the ones without a host: the token goes to no other server.
   const token = valueOf(secret, "token");
   if (token !== undefined)
-    return { secrets: new Map([[`GIT_AUTH_TOKEN.${host}`, trimmed(token)]]), sshKeys: [] };
+    return {
+      secrets: new Map([[`GIT_AUTH_TOKEN.${host}`, trimmed(token)]]),
+      sshKeys: [],
+      knownHosts: [],
+    };
   const username = valueOf(secret, "username");
   const password = valueOf(secret, "password");
   if (username === undefined || password === undefined)
@@ -218,6 +248,7 @@ async function gitCredentials(
   return {
     secrets: new Map([[`GIT_AUTH_HEADER.${host}`, Buffer.from(`basic ${pair}`)]]),
     sshKeys: [],
+    knownHosts: [],
   };
 }
 

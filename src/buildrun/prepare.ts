@@ -8,6 +8,7 @@ import type { Fleet } from "../builder/index.ts";
 import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { type Credentials, readCredentials } from "./credentials.ts";
+import { withBuilderId } from "./plan/attest-attrs.ts";
 import { knownHostsRule } from "./plan/source-rules.ts";
 import type { SolvePlan } from "./plan/plan.ts";
 import { failureOf } from "./status/failure.ts";
@@ -49,7 +50,9 @@ export async function prepare(
     ]);
     const { secrets, logins, sshKeys, trees, hints } = credentials;
     const materials = new Sealed({ endpoint, secrets, logins, sshKeys, trees });
-    return { request: withKnownHosts(plan, credentials), materials, hints };
+    const request = withKnownHosts(plan, credentials);
+    const frontendAttrs = withBuilderId(request.frontendAttrs, builderId(builder.ref));
+    return { request: { ...request, frontendAttrs }, materials, hints };
   });
 }
 
@@ -68,7 +71,20 @@ async function attempted<T extends object>(read: () => Promise<T>): Promise<T | 
 
 function withKnownHosts(plan: SolvePlan, { knownHosts }: Credentials): Omit<SolveRequest, "ref"> {
   const { request, needs } = plan;
-  if (knownHosts === undefined || needs.git === undefined) return request;
-  const rules = [...(request.sourcePolicy?.rules ?? []), knownHostsRule(needs.git, knownHosts)];
-  return { ...request, sourcePolicy: { rules } };
+  const known = needs.gits.flatMap((need) => {
+    const hosts = knownHosts.get(need.secretName);
+    return hosts === undefined ? [] : [knownHostsRule(need, hosts)];
+  });
+  if (known.length === 0) return request;
+  return {
+    ...request,
+    sourcePolicy: { rules: [...(request.sourcePolicy?.rules ?? []), ...known] },
+  };
+}
+
+/** Who built it, in the words of SLSA: a builder of this cluster, whatever the run says. */
+function builderId({ kind, namespace, name }: BuilderView["ref"]): string {
+  return kind === "ClusterBuilder"
+    ? `https://kiln.build/clusterbuilders/${name}`
+    : `https://kiln.build/namespaces/${namespace}/builders/${name}`;
 }

@@ -8,19 +8,54 @@ export interface Entry {
   readonly attrs: Record<string, string>;
 }
 
-type Output = BuildRunSpec["outputs"][number];
+type Image = NonNullable<BuildRunSpec["outputs"][number]["image"]>;
 type CacheTo = BuildRunSpec["cache"]["to"][number];
 
-function imageAttrs(image: NonNullable<Output["image"]>): Record<string, string> {
-  const { compression, forceCompression, ociMediaTypes } = image;
+type Attrs = Record<string, string>;
+
+/** What is set, as text; what is not, left out. */
+function written(values: Readonly<Record<string, string | number | boolean | undefined>>): Attrs {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([key, value]) =>
+      value === undefined ? [] : [[key, String(value)] as const],
+    ),
+  );
+}
+
+function onlyTrue(value: boolean): true | undefined {
+  return value ? true : undefined;
+}
+
+/** `annotation-manifest[linux/arm64].name` and the like (exporter/containerimage/exptypes, BuildKit v0.34.2). */
+function annotationAttrs({ annotations }: Image): Attrs {
+  return Object.fromEntries(
+    annotations.map(({ name, value, level, platform }) => [
+      `annotation-${level}${platform === undefined ? "" : `[${platform}]`}.${name}`,
+      value,
+    ]),
+  );
+}
+
+function imageAttrs(image: Image): Attrs {
   return {
     name: image.tags.join(","),
-    ...(image.push ? { push: "true" } : {}),
-    ...(image.insecure ? { "registry.insecure": "true" } : {}),
-    ...(compression === undefined ? {} : { compression }),
-    ...(forceCompression === undefined ? {} : { "force-compression": String(forceCompression) }),
-    ...(image.rewriteTimestamp ? { "rewrite-timestamp": "true" } : {}),
-    ...(ociMediaTypes === undefined ? {} : { "oci-mediatypes": String(ociMediaTypes) }),
+    ...written({
+      push: onlyTrue(image.push),
+      "push-by-digest": onlyTrue(image.pushByDigest),
+      "registry.insecure": onlyTrue(image.insecure),
+      compression: image.compression,
+      "compression-level": image.compressionLevel,
+      "force-compression": image.forceCompression,
+      "rewrite-timestamp": onlyTrue(image.rewriteTimestamp),
+      "oci-mediatypes": image.ociMediaTypes,
+      unpack: image.unpack,
+      store: image.store,
+      "name-canonical": image.nameCanonical,
+      "oci-artifact": image.ociArtifact,
+      "attestation-inline": image.attestationInline,
+      "prefer-nondist-layers": image.preferNondistributableLayers,
+    }),
+    ...annotationAttrs(image),
   };
 }
 
@@ -54,8 +89,14 @@ function cacheExport({ registry, inline }: CacheTo): Entry[] {
   const attrs = {
     ref: registry.ref,
     mode: registry.mode,
-    ...(registry.insecure ? { "registry.insecure": "true" } : {}),
-    ...(registry.ignoreError ? { "ignore-error": "true" } : {}),
+    ...written({
+      "registry.insecure": onlyTrue(registry.insecure),
+      compression: registry.compression,
+      "force-compression": registry.forceCompression,
+      "image-manifest": registry.imageManifest,
+      "oci-mediatypes": registry.ociMediaTypes,
+      "ignore-error": onlyTrue(registry.ignoreError),
+    }),
   };
   return [{ type: "registry", attrs }];
 }

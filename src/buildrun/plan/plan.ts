@@ -3,39 +3,12 @@
 import type { BuildRun, BuildRunSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
-import { type GitContext, gitContext } from "./git-context.ts";
-import { checksumRule } from "./source-rules.ts";
+import { attestAttrs } from "./attest-attrs.ts";
+import { type ContextPlan, mainContext, merged, namedContexts } from "./contexts.ts";
+import type { Needs } from "./needs.ts";
 import { cacheExports, cacheImports, exporters } from "./outputs.ts";
-
-/** A Secret's key that the build may read as a session secret. */
-export interface SecretNeed {
-  readonly id: string;
-  readonly name: string;
-  readonly key: string;
-}
-
-/** Where a local tree's files come from. */
-export type TreeNeed =
-  | { readonly kind: "inline"; readonly file: string; readonly text: string }
-  | { readonly kind: "configMap"; readonly name: string }
-  | { readonly kind: "empty" };
-
-/** Credentials of the git context: which Secret, and what it is used for. */
-export interface GitNeed {
-  readonly secretName: string;
-  readonly transport: "http" | "ssh";
-  readonly host: string;
-  readonly remote: string;
-}
-
-/** What has to be read from the cluster before the solve can start. Names only. */
-export interface Needs {
-  readonly secrets: readonly SecretNeed[];
-  readonly git?: GitNeed;
-  readonly registryCredentials: readonly string[];
-  /** By the name that the frontend asks for. */
-  readonly trees: Readonly<Record<string, TreeNeed>>;
-}
+import { ruleOf } from "./source-rules.ts";
+import { entitlements, stepAttrs } from "./step-attrs.ts";
 
 /** A run's solve request, without the ref that each attempt adds, and what it needs. */
 export interface SolvePlan {
@@ -43,62 +16,7 @@ export interface SolvePlan {
   readonly needs: Needs;
 }
 
-interface ContextPlan {
-  readonly attrs: Record<string, string>;
-  readonly trees: Record<string, TreeNeed>;
-  readonly git?: GitNeed;
-  readonly policy?: SolveRequest["sourcePolicy"];
-}
-
 const inlineName = "Dockerfile";
-
-function user(reason: string, message: string): KilnError {
-  return new KilnError({ class: "User", reason, message });
-}
-
-function gitPlan(git: NonNullable<BuildRunSpec["context"]["git"]>): ContextPlan {
-  const context: GitContext = gitContext(git);
-  const secretName = git.credentials?.secretRef.name;
-  if (secretName === undefined) return { attrs: { context: context.attribute }, trees: {} };
-  const { transport, host, remote } = context;
-  return {
-    attrs: { context: context.attribute },
-    trees: {},
-    git: { secretName, transport, host, remote },
-  };
-}
-
-function httpPlan(http: NonNullable<BuildRunSpec["context"]["http"]>): ContextPlan {
-  if (!/^https?:\/\/[^\s/]/.test(http.url) || !URL.canParse(http.url))
-    throw user(
-      "InvalidContext",
-      "spec.context.http.url must be an http or https URL of an archive.",
-    );
-  if (new URL(http.url).pathname.endsWith(".git"))
-    throw user(
-      "InvalidContext",
-      "spec.context.http.url ends in .git, which BuildKit clones; use context.git.",
-    );
-  const attrs = { context: http.url };
-  if (http.checksum === undefined) return { attrs, trees: {} };
-  // The frontend takes no checksum for its context; a policy makes the daemon refuse any other content.
-  return { attrs, trees: {}, policy: { rules: [checksumRule(http.url, http.checksum)] } };
-}
-
-function contextPlan({ context, dockerfile }: BuildRunSpec): ContextPlan {
-  if (context.git !== undefined) return gitPlan(context.git);
-  if (context.http !== undefined) return httpPlan(context.http);
-  if (context.configMap !== undefined) {
-    const tree: TreeNeed = { kind: "configMap", name: context.configMap.name };
-    return { attrs: {}, trees: { context: tree, dockerfile: tree } };
-  }
-  if (dockerfile.inline === undefined)
-    throw user(
-      "DockerfileMissing",
-      "spec.context.none has no files; write the Dockerfile into spec.dockerfile.inline.",
-    );
-  return { attrs: {}, trees: { context: { kind: "empty" } } };
-}
 
 function dockerfilePlan(spec: BuildRunSpec): Pick<ContextPlan, "attrs" | "trees"> {
   const { inline, path } = spec.dockerfile;
@@ -107,6 +25,10 @@ function dockerfilePlan(spec: BuildRunSpec): Pick<ContextPlan, "attrs" | "trees"
     attrs: { filename: inlineName, dockerfilekey: "dockerfile" },
     trees: { dockerfile: { kind: "inline", file: inlineName, text: inline } },
   };
+}
+
+function user(reason: string, message: string): KilnError {
+  return new KilnError({ class: "User", reason, message });
 }
 
 function checkedPath(path: string | undefined): string {
@@ -132,6 +54,7 @@ function optionAttrs(spec: BuildRunSpec): Record<string, string> {
     ...(spec.target === undefined ? {} : { target: spec.target }),
     ...(spec.platforms.length === 0 ? {} : { platform: spec.platforms.join(",") }),
     ...(spec.noCache ? { "no-cache": "" } : {}),
+    ...(spec.noCacheFilter.length === 0 ? {} : { "no-cache": spec.noCacheFilter.join(",") }),
     ...(spec.pull ? { "image-resolve-mode": "pull" } : {}),
     ...prefixed("label", Object.entries(spec.labels)),
     ...prefixed(
@@ -142,28 +65,60 @@ function optionAttrs(spec: BuildRunSpec): Record<string, string> {
   };
 }
 
+/** BuildKit's own frontend for Dockerfiles, or the image that the run names. */
+function frontendPlan({
+  frontend,
+}: BuildRunSpec): Pick<SolveRequest, "frontend" | "frontendAttrs"> {
+  if (frontend === undefined) return { frontend: "dockerfile.v0", frontendAttrs: {} };
+  const { image, options } = frontend;
+  return { frontend: "gateway.v0", frontendAttrs: { ...options, source: image } };
+}
+
+/** What the run says of sources, then what Kiln itself needs: of two that fit, the last holds. */
+function sourcePolicy(spec: BuildRunSpec, { rules: own }: ContextPlan): Partial<SolveRequest> {
+  const rules = [...(spec.sourcePolicy?.rules ?? []).map(ruleOf), ...own];
+  return rules.length === 0 ? {} : { sourcePolicy: { rules } };
+}
+
+function needsOf(spec: BuildRunSpec, { gits, trees }: ContextPlan): Needs {
+  return {
+    secrets: spec.secrets.map(({ id, secretKeyRef: { name, key } }) => ({ id, name, key })),
+    ssh: spec.ssh.map(({ id, secretRef: { name } }) => ({ id, name })),
+    gits,
+    registryCredentials: spec.registryCredentials.map(({ secretRef }) => secretRef.name),
+    trees,
+  };
+}
+
 /**
  * The plan of a run. The same spec gives the same plan, byte for byte. Throws `KilnError` of class `User` for what the
  * API server could not refuse: the message names the field.
  */
 export function planOf(run: BuildRun): SolvePlan {
   const { spec } = run;
-  const context = contextPlan(spec);
-  const dockerfile = dockerfilePlan(spec);
+  const { frontend, frontendAttrs } = frontendPlan(spec);
+  const sources = merged([
+    mainContext(spec),
+    { ...dockerfilePlan(spec), gits: [], rules: [] },
+    namedContexts(spec),
+  ]);
+  const rights = entitlements(spec);
   return {
     request: {
-      frontend: "dockerfile.v0",
-      frontendAttrs: { ...context.attrs, ...dockerfile.attrs, ...optionAttrs(spec) },
+      frontend,
+      frontendAttrs: {
+        ...frontendAttrs,
+        ...sources.attrs,
+        ...optionAttrs(spec),
+        ...stepAttrs(spec),
+        ...attestAttrs(spec),
+      },
       exporters: exporters(spec),
       cacheImports: cacheImports(spec),
       cacheExports: cacheExports(spec),
-      ...(context.policy === undefined ? {} : { sourcePolicy: context.policy }),
+      ...(rights.length === 0 ? {} : { entitlements: rights }),
+      ...sourcePolicy(spec, sources),
     },
-    needs: {
-      secrets: spec.secrets.map(({ id, secretKeyRef: { name, key } }) => ({ id, name, key })),
-      ...(context.git === undefined ? {} : { git: context.git }),
-      registryCredentials: spec.registryCredentials.map(({ secretRef }) => secretRef.name),
-      trees: { ...context.trees, ...dockerfile.trees },
-    },
+    needs: needsOf(spec, sources),
   };
 }

@@ -2,7 +2,8 @@
 // applies to every source the build names.
 
 import type { SolveRequest } from "../../buildkit/index.ts";
-import type { GitNeed } from "./plan.ts";
+import type { SourcePolicy } from "../../api/v1alpha1/index.ts";
+import type { GitNeed } from "./needs.ts";
 
 type Rule = NonNullable<SolveRequest["sourcePolicy"]>["rules"][number];
 
@@ -12,6 +13,16 @@ export function checksumRule(url: string, checksum: string): Rule {
     action: "convert",
     selector: { identifier: url, match: "exact" },
     updates: { identifier: url, attrs: { "http.checksum": checksum } },
+  };
+}
+
+/** A rule as the run writes it. */
+export function ruleOf(rule: SourcePolicy["rules"][number]): Rule {
+  const { action, identifier, match, constraints, replacement } = rule;
+  return {
+    action,
+    selector: { identifier, match, ...(constraints.length === 0 ? {} : { constraints }) },
+    ...(replacement === undefined ? {} : { updates: { identifier: replacement } }),
   };
 }
 

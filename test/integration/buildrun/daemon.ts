@@ -40,6 +40,8 @@ export interface Daemon {
 export interface DaemonOptions {
   /** More registries (address:port) that speak plain HTTP. */
   readonly insecure?: () => Promise<readonly string[]>;
+  /** TOML for buildkitd. */
+  readonly config?: string;
 }
 
 const role = resourceType<KubeObject & { rules: unknown }>({
@@ -63,7 +65,10 @@ export function aDaemon(o: DaemonOptions = {}): Daemon {
     daemon.registry = await registry();
     [daemon.server, daemon.buildkitd] = await Promise.all([
       startServer(),
-      buildkitd({ insecureRegistries: [daemon.registry.host, ...insecure] }),
+      buildkitd({
+        insecureRegistries: [daemon.registry.host, ...insecure],
+        ...(o.config === undefined ? {} : { config: o.config }),
+      }),
     ]);
   });
   after(async () => {

@@ -6,6 +6,8 @@ import { KilnError } from "../../../src/errors/index.ts";
 import type { BuildRunSpecInput } from "../../../src/api/v1alpha1/index.ts";
 import { gitContext } from "../../../src/buildrun/plan/git-context.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
+import { withBuilderId } from "../../../src/buildrun/plan/attest-attrs.ts";
+import { csv } from "../../../src/buildrun/plan/csv.ts";
 import { aRun } from "./fixture.ts";
 
 const git = (location: Record<string, unknown>, more: Partial<BuildRunSpecInput> = {}) =>
@@ -92,8 +94,132 @@ const goldens: readonly (readonly [string, Partial<BuildRunSpecInput>])[] = [
   ],
 ];
 
+const shaping: readonly (readonly [string, Partial<BuildRunSpecInput>])[] = [
+  [
+    "steps",
+    {
+      noCacheFilter: ["test", "lint"],
+      network: "host",
+      hostAliases: [
+        { ip: "10.0.0.1", hostnames: ["db", "db.example"] },
+        { ip: "fd00::1", hostnames: ["six"] },
+      ],
+      shmSize: "128Mi",
+      ulimits: [
+        { name: "nofile", soft: 1024, hard: 2048 },
+        { name: "core", soft: -1 },
+      ],
+      cgroupParent: "/builds",
+      stepResources: {
+        memory: "1Gi",
+        unlimitedSwap: true,
+        cpuShares: 512,
+        cpuPeriodMicroseconds: 100_000,
+        cpuQuotaMicroseconds: 50_000,
+        cpusetCpus: "0-1",
+        cpusetMems: "0",
+      },
+      entitlements: ["security.insecure", "device=vendor.com/gpu=all"],
+    },
+  ],
+  [
+    "contexts",
+    {
+      buildContexts: [
+        { name: "docker.io/library/alpine:latest", image: "debian:bookworm-slim" },
+        { name: "base", platform: "linux/arm64", image: "debian:bookworm" },
+        {
+          name: "lib",
+          git: {
+            url: "https://git.example/shop/lib",
+            revision: "v1",
+            submodules: false,
+            keepGitDir: true,
+            checksum: "0123456",
+            mtime: "commit",
+            credentials: { secretRef: { name: "git" } },
+          },
+        },
+        {
+          name: "archive",
+          http: { url: "https://files.example/a.tar", checksum: `sha256:${"1".repeat(64)}` },
+        },
+        { name: "settings", configMap: { name: "settings" } },
+        { name: "keys", secret: { name: "keys" } },
+        { name: "notes", inline: { files: [{ path: "./a//b.txt", text: "b" }] } },
+      ],
+      ssh: [{ secretRef: { name: "deploy" } }, { id: "other", secretRef: { name: "deploy-2" } }],
+    },
+  ],
+  [
+    "attested",
+    {
+      attestations: {
+        provenance: { mode: "max", version: "v0.2", reproducible: true, inlineOnly: true },
+        sbom: { generator: "registry.example/scanner:1", scanContext: true, scanStages: true },
+      },
+      outputs: [
+        {
+          image: {
+            tags: ["registry.example/web"],
+            compression: "zstd",
+            compressionLevel: 19,
+            pushByDigest: true,
+            unpack: false,
+            store: false,
+            nameCanonical: true,
+            ociArtifact: true,
+            attestationInline: true,
+            preferNondistributableLayers: true,
+            annotations: [
+              { name: "a", value: "1" },
+              { name: "b", value: "2", platform: "linux/arm64" },
+              { name: "c", value: "3", level: "index" },
+              { name: "d", value: "4", level: "index-descriptor" },
+            ],
+          },
+        },
+      ],
+      cache: {
+        to: [
+          {
+            registry: {
+              ref: "registry.example/web:cache",
+              compression: "zstd",
+              forceCompression: true,
+              imageManifest: false,
+              ociMediaTypes: false,
+            },
+          },
+        ],
+      },
+    },
+  ],
+  [
+    "frontend",
+    {
+      frontend: {
+        image: "registry.example/frontend:1",
+        options: { mode: "fast", "build-arg:A": "b" },
+      },
+      sourcePolicy: {
+        rules: [
+          { action: "deny", identifier: "docker-image://*" },
+          {
+            action: "convert",
+            identifier: "docker-image://docker.io/library/alpine:latest",
+            match: "exact",
+            replacement: "docker-image://docker.io/library/busybox:latest",
+            constraints: [{ key: "k", value: "v" }],
+          },
+        ],
+      },
+    },
+  ],
+];
+
 describe("the plan of a run", () => {
-  for (const [name, spec] of goldens)
+  for (const [name, spec] of [...goldens, ...shaping])
     it(`is as written down: ${name}`, async () => {
       const file = new URL(`golden/${name}.json`, import.meta.url);
       const plan = JSON.stringify(planOf(aRun({ spec })), null, 2);
@@ -103,8 +229,50 @@ describe("the plan of a run", () => {
     });
 
   it("is the same for the same spec", () => {
-    for (const [, spec] of goldens)
+    for (const [, spec] of [...goldens, ...shaping])
       assert.equal(JSON.stringify(planOf(aRun({ spec }))), JSON.stringify(planOf(aRun({ spec }))));
+  });
+});
+
+describe("named contexts", () => {
+  const twice = [
+    { name: "alpine", image: "a" },
+    { name: "docker.io/library/alpine:latest", image: "b" },
+  ];
+  it("has no name twice, however it is written", () =>
+    assert.throws(
+      () => planOf(aRun({ spec: { buildContexts: twice } })),
+      /spec\.buildContexts has "alpine" twice; remove one/,
+    ));
+
+  it("may have a name once for each platform", () => {
+    const [first, second] = twice;
+    const spec = {
+      buildContexts: [
+        { ...first, platform: "linux/amd64" },
+        { ...second, platform: "linux/arm64" },
+      ] as never,
+    };
+    const { frontendAttrs } = planOf(aRun({ spec })).request;
+    assert.equal(frontendAttrs["context:alpine::linux/amd64"], "docker-image://a");
+    assert.equal(frontendAttrs["context:alpine::linux/arm64"], "docker-image://b");
+  });
+
+  it("says in which context an address is wrong", () =>
+    assert.throws(
+      () => planOf(aRun({ spec: { buildContexts: [{ name: "x", git: { url: "ssh://[/a" } }] } })),
+      /spec\.buildContexts\[0\]\.git\.url/,
+    ));
+});
+
+describe("the builder's id", () => {
+  it("is added to the provenance that is asked for, and to nothing else", () => {
+    const asked = { "attest:provenance": "mode=max", target: "a" };
+    assert.deepEqual(withBuilderId(asked, "https://kiln.build/clusterbuilders/a"), {
+      "attest:provenance": "mode=max,builder-id=https://kiln.build/clusterbuilders/a",
+      target: "a",
+    });
+    assert.deepEqual(withBuilderId({ target: "a" }, "b"), { target: "a" });
   });
 });
 
@@ -183,4 +351,15 @@ describe("a git context", () => {
       (error) => error instanceof Error && !error.message.includes("hunter2"),
     );
   });
+});
+
+describe("a list in one attribute", () => {
+  const cases: readonly (readonly [string, string[], string])[] = [
+    ["joins plain fields", ["a=1", "b=2"], "a=1,b=2"],
+    ["quotes a comma", ["a=1,2", "b"], '"a=1,2",b'],
+    ["doubles a quote", ['a="x"'], '"a=""x"""'],
+    ["quotes a line break", ["a\nb"], '"a\nb"'],
+    ["is empty for nothing", [], ""],
+  ];
+  for (const [name, fields, want] of cases) it(name, () => assert.equal(csv(fields), want));
 });

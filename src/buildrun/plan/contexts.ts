@@ -1,0 +1,130 @@
+// Where a build's files come from, main context and named ones: attributes of the frontend, and what has to be read from
+// the cluster for them. Pure.
+
+import type { BuildRunSpec, NamedContext } from "../../api/v1alpha1/index.ts";
+import type { SolveRequest } from "../../buildkit/index.ts";
+import { KilnError } from "../../errors/index.ts";
+import { gitContext } from "./git-context.ts";
+import type { GitNeed, TreeNeed } from "./needs.ts";
+import { checksumRule } from "./source-rules.ts";
+
+type SourceRules = NonNullable<SolveRequest["sourcePolicy"]>["rules"];
+type Git = NonNullable<BuildRunSpec["context"]["git"]>;
+type Http = NonNullable<BuildRunSpec["context"]["http"]>;
+type Inline = NonNullable<BuildRunSpec["context"]["inline"]>;
+
+/** What a context adds to a plan. */
+export interface ContextPlan {
+  readonly attrs: Readonly<Record<string, string>>;
+  readonly trees: Readonly<Record<string, TreeNeed>>;
+  readonly gits: readonly GitNeed[];
+  readonly rules: SourceRules;
+}
+
+const nothing: ContextPlan = { attrs: {}, trees: {}, gits: [], rules: [] };
+
+function invalid(field: string, message: string): KilnError {
+  return new KilnError({ class: "User", reason: "InvalidContext", message: `${field} ${message}` });
+}
+
+function gitPlan(attr: string, git: Git, field: string): ContextPlan {
+  const { transport, host, remote, attribute } = gitContext(git, field);
+  const secretName = git.credentials?.secretRef.name;
+  const attrs = { [attr]: attribute };
+  if (secretName === undefined) return { ...nothing, attrs };
+  return { ...nothing, attrs, gits: [{ secretName, transport, host, remote }] };
+}
+
+function httpPlan(attr: string, { url, checksum }: Http, field: string): ContextPlan {
+  if (!/^https?:\/\/[^\s/]/.test(url) || !URL.canParse(url))
+    throw invalid(`${field}.url`, "must be an http or https URL of an archive.");
+  if (new URL(url).pathname.endsWith(".git"))
+    throw invalid(`${field}.url`, "ends in .git, which BuildKit clones; use git.");
+  const attrs = { [attr]: url };
+  if (checksum === undefined) return { ...nothing, attrs };
+  // The frontend takes no checksum for its context; a policy makes the daemon refuse any other content.
+  return { ...nothing, attrs, rules: [checksumRule(url, checksum)] };
+}
+
+function inlineTree({ files }: Inline): TreeNeed {
+  return {
+    kind: "files",
+    files: files.map(({ path, text }) => ({
+      path: path
+        .split("/")
+        .filter((part) => part !== "" && part !== ".")
+        .join("/"),
+      text,
+    })),
+  };
+}
+
+/** A place whose files Kiln itself hands to the daemon; undefined: the daemon fetches it. */
+function treeOf(
+  place: Pick<NamedContext, "configMap" | "secret" | "inline">,
+): TreeNeed | undefined {
+  if (place.configMap !== undefined) return { kind: "configMap", name: place.configMap.name };
+  if (place.secret !== undefined) return { kind: "secret", name: place.secret.name };
+  return place.inline === undefined ? undefined : inlineTree(place.inline);
+}
+
+/** The main context. Throws `KilnError` `InvalidContext` or `DockerfileMissing`, naming the field. */
+export function mainContext({ context, dockerfile }: BuildRunSpec): ContextPlan {
+  if (context.git !== undefined) return gitPlan("context", context.git, "spec.context.git");
+  if (context.http !== undefined) return httpPlan("context", context.http, "spec.context.http");
+  const tree = treeOf(context);
+  if (tree !== undefined) return { ...nothing, trees: { context: tree, dockerfile: tree } };
+  if (dockerfile.inline === undefined)
+    throw new KilnError({
+      class: "User",
+      reason: "DockerfileMissing",
+      message: "spec.context.none has no files; write the Dockerfile into spec.dockerfile.inline.",
+    });
+  return { ...nothing, trees: { context: { kind: "empty" } } };
+}
+
+/** The name as frontends look it up: Docker Hub's own prefixes and the tag latest are not written. */
+export function contextName(name: string): string {
+  return name
+    .replace(/^(?:index\.)?docker\.io\//, "")
+    .replace(/^library\/(?=[^/]+$)/, "")
+    .replace(/:latest$/, "");
+}
+
+function namedPlan(context: NamedContext, index: number): ContextPlan {
+  const field = `spec.buildContexts[${index}]`;
+  const name = contextName(context.name);
+  const key = context.platform === undefined ? name : `${name}::${context.platform}`;
+  const attr = `context:${key}`;
+  if (context.git !== undefined) return gitPlan(attr, context.git, `${field}.git`);
+  if (context.http !== undefined) return httpPlan(attr, context.http, `${field}.http`);
+  if (context.image !== undefined)
+    return { ...nothing, attrs: { [attr]: `docker-image://${context.image}` } };
+  const tree = treeOf(context) ?? { kind: "empty" };
+  // Names of local directories share one space with the main context's own two.
+  const directory = `named-${index}`;
+  return { ...nothing, attrs: { [attr]: `local:${directory}` }, trees: { [directory]: tree } };
+}
+
+/** The named contexts. Throws `KilnError` `InvalidContext` for a name that is there twice. */
+export function namedContexts({ buildContexts }: BuildRunSpec): ContextPlan {
+  const plans = buildContexts.map(namedPlan);
+  const names = plans.flatMap(({ attrs }) => Object.keys(attrs));
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw invalid(
+      "spec.buildContexts",
+      `has "${twice.slice("context:".length)}" twice; remove one.`,
+    );
+  return merged(plans);
+}
+
+/** Several contexts as one. */
+export function merged(plans: readonly ContextPlan[]): ContextPlan {
+  return {
+    attrs: Object.assign({}, ...plans.map(({ attrs }) => attrs)) as ContextPlan["attrs"],
+    trees: Object.assign({}, ...plans.map(({ trees }) => trees)) as ContextPlan["trees"],
+    gits: plans.flatMap(({ gits }) => gits),
+    rules: plans.flatMap(({ rules }) => rules),
+  };
+}

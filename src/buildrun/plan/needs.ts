@@ -1,0 +1,43 @@
+// What has to be read from the cluster before a solve can start. Names only: never what is in a Secret.
+
+/** A Secret's key that the build may read as a session secret. */
+export interface SecretNeed {
+  readonly id: string;
+  readonly name: string;
+  readonly key: string;
+}
+
+/** A Secret whose SSH key steps may sign with. */
+export interface SshNeed {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Where a local tree's files come from. */
+export type TreeNeed =
+  | { readonly kind: "inline"; readonly file: string; readonly text: string }
+  | {
+      readonly kind: "files";
+      readonly files: readonly { readonly path: string; readonly text: string }[];
+    }
+  | { readonly kind: "configMap"; readonly name: string }
+  | { readonly kind: "secret"; readonly name: string }
+  | { readonly kind: "empty" };
+
+/** Credentials of a git context: which Secret, and what it is used for. */
+export interface GitNeed {
+  readonly secretName: string;
+  readonly transport: "http" | "ssh";
+  readonly host: string;
+  readonly remote: string;
+}
+
+/** Everything that has to be read. */
+export interface Needs {
+  readonly secrets: readonly SecretNeed[];
+  readonly ssh: readonly SshNeed[];
+  readonly gits: readonly GitNeed[];
+  readonly registryCredentials: readonly string[];
+  /** By the name that the frontend asks for. */
+  readonly trees: Readonly<Record<string, TreeNeed>>;
+}
