@@ -142,6 +142,7 @@ describe("patterns", () => {
     ["lets a choice begin anywhere", "\\B+|", "b", true],
     ["takes {2} for a repetition beside a wildcard", "a{2}*", "aab", true],
     ["takes a { that repeats nothing for itself", "{,2}*", "{,2}x", true],
+    ["begins anywhere when the anchor may be left out", "{0,}[*]{0,}", "a/ab", true],
     ["puts a star into a class as [^/]*", "[*]", "[]", true],
     ["puts a ? into a class as [^/]", "[?b]", "[b]", true],
     ["knows \\Q and \\E", "\\Qa.\\Eb*", "a\\.bc", true],

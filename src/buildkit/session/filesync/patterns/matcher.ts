@@ -10,8 +10,8 @@ const manyLoops = 3;
 
 /** Compiles an expression. */
 export function textMatcher(expression: GoRegexp): TextMatcher {
-  // Where there are several ways, one may begin anywhere: that counts like a loop.
-  const loops = expression.flat().filter(isLoop).length + (expression.length > 1 ? 1 : 0);
+  // A match that may begin anywhere counts like a loop.
+  const loops = expression.flat().filter(isLoop).length + (isAnchored(expression) ? 0 : 1);
   return loops >= manyLoops ? stateMatcher(expression) : regexpMatcher(expression);
 }
 
@@ -188,12 +188,18 @@ function enter(states: readonly State[], first: number, text: Position, into: Se
   }
 }
 
+/** Whether a match can begin at the text's begin alone. "^{0,}" is none. */
+function isAnchored([places, ...others]: GoRegexp): boolean {
+  const first = places?.[0];
+  return others.length === 0 && first?.atom.kind === "begin" && first.min > 0;
+}
+
 /** By all states at once: time grows with text × states, whatever the pattern is. */
 export function stateMatcher(expression: GoRegexp): TextMatcher {
   const built = new States();
   built.expression(expression);
   const states = built.list;
-  const mayBeginAnywhere = expression.length > 1;
+  const mayBeginAnywhere = !isAnchored(expression);
   return (text) => {
     const chars = Array.from(text);
     let current = new Set<number>();
