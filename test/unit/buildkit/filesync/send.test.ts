@@ -42,7 +42,8 @@ function oneFile(file: Partial<OpenFile>): Tree {
   };
 }
 
-describe("sending a tree", () => {
+describe("sending a tree", function () {
+  this.timeout(20_000); // a worker's start and a thousand files take long on a busy machine
   let root: string;
   beforeEach(() => {
     root = mkdtempSync(join(tmpdir(), "kiln-send-"));
@@ -100,7 +101,7 @@ describe("sending a tree", () => {
   }
 
   it("keeps what is on its way bounded while the receiver waits", async () => {
-    writeFileSync(join(root, "big"), Buffer.alloc(40_000_000));
+    writeFileSync(join(root, "big"), Buffer.alloc(20_000_000));
     makeLarge();
     const release = Promise.withResolvers<void>();
     let taken = 0;
@@ -110,10 +111,10 @@ describe("sending a tree", () => {
     });
     const done = serve(diskTree(root), receiver);
     const before = await settledCount(() => taken);
-    assert.ok(before < 16_000_000, `${before} bytes`);
+    assert.ok(before < 8_000_000, `${before} bytes`);
     release.resolve();
     await done;
-    assert.equal(receiver.files.get("big")?.length, 40_000_000);
+    assert.equal(receiver.files.get("big")?.length, 20_000_000);
   });
 
   it("gives the first name that is not excluded the bytes, and links the others to it", async () => {

@@ -250,7 +250,7 @@ describe("file sync against an odd daemon", () => {
       "refuses a bad pattern",
       { "dir-name": "context", "include-patterns": "a[" },
       [],
-      /without its/,
+      /syntax error in pattern "a\["/,
     ],
     ["notices that the daemon left", { "dir-name": "context" }, [], /left before/],
     [

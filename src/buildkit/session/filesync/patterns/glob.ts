@@ -4,8 +4,9 @@ import { bytesOf } from "../names.ts";
 
 /** A pattern that Go calls malformed. */
 export class BadPattern extends SyntaxError {
-  constructor() {
-    super("syntax error in pattern");
+  /** With the pattern, where it is known. */
+  constructor(pattern?: string) {
+    super(`syntax error in pattern${pattern === undefined ? "" : ` ${JSON.stringify(pattern)}`}`);
     this.name = "BadPattern";
   }
 }

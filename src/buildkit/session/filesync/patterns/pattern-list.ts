@@ -19,22 +19,23 @@ class Pattern {
     this.exception = cleaned.startsWith("!");
     this.text = this.exception ? cleaned.slice(1) : cleaned;
     if (this.text === "") throw new SyntaxError('illegal exclusion pattern: "!"');
-    globMatches(this.text, "."); // for its errors alone, as upstream does
+    named(this.text, () => globMatches(this.text, ".")); // for its errors alone, as upstream does
     const prefix = this.text.replace(/\/\*\*$/, "").replace(/\/\*$/, "");
     this.plainPrefix = /[*[\]?^\\]/.test(prefix) ? undefined : `${prefix}/`;
   }
 
   matches(path: string): boolean {
-    this.#matcher ??= compiled(this.text);
+    this.#matcher ??= named(this.text, () => compilePattern(this.text));
     return this.#matcher(path);
   }
 }
 
-function compiled(text: string): TextMatcher {
+/** Runs a check; what it refuses is refused with the pattern's text. */
+function named<T>(text: string, check: () => T): T {
   try {
-    return compilePattern(text);
+    return check();
   } catch (error) {
-    if (error instanceof SyntaxError) throw new BadPattern();
+    if (error instanceof SyntaxError) throw new BadPattern(text);
     throw error;
   }
 }

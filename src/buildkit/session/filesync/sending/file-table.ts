@@ -1,7 +1,8 @@
 // Which file is number n of the list? Some bytes for each: a list may have a million files. Owned by one sync.
 import { bytesOf, nameOf } from "../names.ts";
 
-const asked = 0xffffffff;
+/** The entry has no bytes, or they were asked for. */
+const taken = 0x80000000;
 
 /** Files by number: each may be taken once. */
 export class FileTable {
@@ -9,7 +10,7 @@ export class FileTable {
   /** All names, one behind the other. */
   #names = Buffer.allocUnsafeSlow(4096);
   #used = 0;
-  /** By number: index of the directory (or `asked`), and where the name begins; one more marks the end. */
+  /** By number: index of the directory, maybe with `taken`, and where the name begins; one more marks the end. */
   #directory = new Uint32Array(256);
   #start = new Uint32Array(257);
   #count = 0;
@@ -17,7 +18,7 @@ export class FileTable {
   /** Gives the next number to an entry that has no bytes to ask for. */
   skip(): void {
     this.#reserve(0);
-    this.#directory[this.#count++] = asked;
+    this.#directory[this.#count++] = taken;
     this.#start[this.#count] = this.#used;
   }
 
@@ -34,12 +35,17 @@ export class FileTable {
     this.#start[this.#count] = this.#used;
   }
 
-  /** The file's path; undefined: no such file, or it was taken already. */
-  take(id: number): string | undefined {
-    if (id >= this.#count) return undefined;
-    const directory = this.#directory[id] ?? asked;
-    if (directory === asked) return undefined;
-    this.#directory[id] = asked;
+  /** Takes a file: false when there is no such file, or it was taken already. */
+  take(id: number): boolean {
+    const directory = id < this.#count ? (this.#directory[id] ?? taken) : taken;
+    if (directory >= taken) return false;
+    this.#directory[id] = directory + taken;
+    return true;
+  }
+
+  /** The path of a file that was taken. */
+  pathOf(id: number): string {
+    const directory = (this.#directory[id] ?? taken) - taken;
     const name = nameOf(this.#names.subarray(this.#start[id], this.#start[id + 1]));
     return `${this.#directories[directory] ?? ""}${name}`;
   }

@@ -78,6 +78,7 @@ export class Sender {
 
   /** A file is asked for: only what was listed can be, and only once. Throws RangeError for anything else. */
   request(id: number): void {
+    if (!this.#files.take(id)) throw new RangeError(`invalid file id ${id}`);
     this.#wanted.push(id);
     if (this.#active < (this.#options.mayBlock ? 1 : filesAtOnce)) {
       this.#active++;
@@ -132,9 +133,7 @@ export class Sender {
   }
 
   async #file(id: number): Promise<void> {
-    const path = this.#files.take(id);
-    if (path === undefined) throw new RangeError(`invalid file id ${id}`);
-    const file = this.#tree.open(path);
+    const file = this.#tree.open(this.#files.pathOf(id));
     try {
       if (file !== undefined) {
         if (file.size <= packedFileBytes) await this.#packed(id, file);

@@ -30,7 +30,11 @@ function work({ folder, selection }: WorkerTask, port: NonNullable<typeof parent
   port.on("message", (message: ToWorker) => {
     switch (message.kind) {
       case "request":
-        for (const id of message.ids) sender.request(id);
+        try {
+          for (const id of message.ids) sender.request(id);
+        } catch (error) {
+          onFailure(error);
+        }
         break;
       case "taken":
         untaken -= message.bytes;
