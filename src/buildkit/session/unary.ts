@@ -9,19 +9,23 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { methodPath } from "../rpc/channel.ts";
-import type { UnaryMethod } from "./attachable.ts";
+import type { CallMetadata, UnaryMethod } from "./attachable.ts";
 
 /** `[path, method]` for an attachable's `methods`. */
 export function unaryMethod<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
-  answer: (request: MessageShape<I>, signal: AbortSignal) => Promise<MessageInitShape<O>>,
+  answer: (
+    request: MessageShape<I>,
+    signal: AbortSignal,
+    metadata: CallMetadata,
+  ) => Promise<MessageInitShape<O>>,
 ): [path: string, method: UnaryMethod] {
   return [
     methodPath(method),
     {
       kind: "unary",
-      async handle(request, _metadata, signal) {
-        const response = await answer(fromBinary(method.input, request), signal);
+      async handle(request, metadata, signal) {
+        const response = await answer(fromBinary(method.input, request), signal, metadata);
         return toBinary(method.output, create(method.output, response));
       },
     },

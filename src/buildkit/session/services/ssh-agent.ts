@@ -143,10 +143,29 @@ function answer(keys: readonly AgentKey[], request: Buffer): Buffer {
   }
 }
 
+/** Cuts the agent protocol's bytes into messages, without their lengths, whatever the chunks are. */
+export class AgentFrames {
+  #pending = Buffer.alloc(0);
+
+  /** The messages that are complete with this chunk. Throws RangeError for an oversized one. */
+  push(chunk: Uint8Array): Buffer[] {
+    this.#pending = Buffer.concat([this.#pending, chunk]);
+    const messages: Buffer[] = [];
+    for (;;) {
+      const length = this.#pending.length < 4 ? 0 : this.#pending.readUInt32BE(0);
+      if (length > maxMessageBytes) throw new RangeError("an agent message is too large");
+      const framed = readString(this.#pending, 0);
+      if (framed === undefined) return messages;
+      this.#pending = this.#pending.subarray(framed.next);
+      messages.push(framed.value);
+    }
+  }
+}
+
 /** One client's conversation with the agent: bytes in, bytes out, whatever the chunks are. */
 export class AgentConversation {
   readonly #keys: readonly AgentKey[];
-  #pending = Buffer.alloc(0);
+  readonly #requests = new AgentFrames();
 
   constructor(keys: readonly AgentKey[]) {
     this.#keys = keys;
@@ -154,15 +173,25 @@ export class AgentConversation {
 
   /** The answers to the requests that are complete with this chunk. Throws RangeError for an oversized one. */
   push(chunk: Uint8Array): Buffer[] {
-    this.#pending = Buffer.concat([this.#pending, chunk]);
-    const answers: Buffer[] = [];
-    for (;;) {
-      const length = this.#pending.length < 4 ? 0 : this.#pending.readUInt32BE(0);
-      if (length > maxMessageBytes) throw new RangeError("an agent request is too large");
-      const request = readString(this.#pending, 0);
-      if (request === undefined) return answers;
-      this.#pending = this.#pending.subarray(request.next);
-      answers.push(answer(this.#keys, request.value));
-    }
+    return this.#requests.push(chunk).map((request) => answer(this.#keys, request));
   }
+}
+
+/**
+ * What of a client's request may reach a real agent: listing keys and signing. Undefined: answer `agentFailure`
+ * instead. Adding, removing and locking keys, and extensions, are not for a build to do.
+ */
+export function forwardable(request: Buffer): Buffer | undefined {
+  const type = request[0] ?? 0;
+  return type === requestIdentities || type === signRequest ? string(request) : undefined;
+}
+
+/** The agent's "no". */
+export function agentFailure(): Buffer {
+  return message(failure);
+}
+
+/** A message with its length before it, as it stands on a socket. */
+export function agentFrame(content: Buffer): Buffer {
+  return string(content);
 }

@@ -1,0 +1,186 @@
+// The blobs of an OCI layout directory: what is there, and the writes that go on. As containerd's local store keeps
+// them: blobs/<algorithm>/<hex>, and ingest/<hash of the write's name>/{ref,total,data}.
+import { createHash } from "node:crypto";
+import type { Stats } from "node:fs";
+import { mkdir, open, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { SessionError } from "../attachable.ts";
+import { parseDigest } from "./digest.ts";
+import { Ingest } from "./ingest.ts";
+
+const invalidArgument = 3;
+const notFound = 5;
+const alreadyExists = 6;
+const exhausted = 8;
+const failedPrecondition = 9;
+const unavailable = 14;
+const readBytes = 1024 * 1024;
+const maxWrites = 256;
+
+/** A blob that is there. */
+export interface BlobInfo {
+  /** `sha256:<hex>`. */
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** A write that goes on, or that broke off and can be resumed. */
+export interface WriteStatus {
+  readonly ref: string;
+  /** Bytes written. */
+  readonly offset: number;
+  /** Bytes announced; 0: not known. */
+  readonly total: number;
+  readonly startedAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** The blobs of one directory. All reject with SessionError, whose code is what a content service answers. */
+export interface ContentStore {
+  readonly writable: boolean;
+  info(digest: string): Promise<BlobInfo>;
+  /** The bytes from `from`, in chunks of at most 1 MiB; as many as there are of `length`. */
+  read(digest: string, from: number, length: number): AsyncIterable<Uint8Array>;
+  list(): Promise<BlobInfo[]>;
+  /** Removes a blob. Not offered to daemons. */
+  remove(digest: string): Promise<void>;
+  status(ref: string): Promise<WriteStatus>;
+  statuses(): Promise<WriteStatus[]>;
+  /** Begins a write, or goes on with one that broke off. One at a time for a ref. */
+  write(ref: string, total: number): Promise<Ingest>;
+  abort(ref: string): Promise<void>;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function unknownRef(ref: string): SessionError {
+  return new SessionError(notFound, `write ${JSON.stringify(ref)}: not found`);
+}
+
+/**
+ * The store in an OCI layout directory, which need not be there yet when it may be written to. What is written
+ * gets its name only when its digest was verified.
+ */
+export function layoutStore(directory: string, options: { writable: boolean }): ContentStore {
+  const writing = new Set<string>();
+  const blobPath = (digest: string): string => {
+    const parsed = parseDigest(digest);
+    if (parsed === undefined)
+      throw new SessionError(invalidArgument, `${JSON.stringify(digest)} failed validation`);
+    return join(directory, "blobs", parsed.algorithm, parsed.hex);
+  };
+  const folderOf = (ref: string): string =>
+    join(directory, "ingest", createHash("sha256").update(ref).digest("hex"));
+
+  async function info(digest: string): Promise<BlobInfo> {
+    const found = await stat(blobPath(digest)).catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    if (found?.isFile() !== true) throw new SessionError(notFound, `content ${digest}: not found`);
+    return infoOf(digest, found);
+  }
+
+  async function statusIn(folder: string): Promise<WriteStatus | undefined> {
+    try {
+      const ref = await readFile(join(folder, "ref"), "utf8");
+      const total = Number(await readFile(join(folder, "total"), "utf8"));
+      const begun = await stat(join(folder, "ref"));
+      const data = await stat(join(folder, "data"));
+      return { ref, total, offset: data.size, startedAt: begun.mtime, updatedAt: data.mtime };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async function begin(ref: string, total: number): Promise<Ingest> {
+    const folder = folderOf(ref);
+    await mkdir(folder, { recursive: true });
+    if ((await statusIn(folder)) === undefined) {
+      await writeFile(join(folder, "ref"), ref);
+      await writeFile(join(folder, "total"), String(total));
+    }
+    return Ingest.open(folder, async (digest) => {
+      const target = blobPath(digest);
+      await mkdir(join(target, ".."), { recursive: true });
+      if ((await info(digest).catch(() => undefined)) === undefined) return target;
+      throw new SessionError(alreadyExists, `content ${digest}: already exists`);
+    });
+  }
+
+  return {
+    writable: options.writable,
+    info,
+    read: (digest, from, length) => readBlob(blobPath(digest), from, length),
+    async list() {
+      const found: BlobInfo[] = [];
+      for (const algorithm of ["sha256", "sha384", "sha512"]) {
+        const names = await readdir(join(directory, "blobs", algorithm)).catch(() => []);
+        const digests = names.map((hex) => `${algorithm}:${hex}`).filter(parseDigest);
+        for (const digest of digests) found.push(await info(digest));
+      }
+      return found;
+    },
+    remove: (digest) => rm(blobPath(digest), { force: true }),
+    async status(ref) {
+      const found = await statusIn(folderOf(ref));
+      if (found === undefined) throw unknownRef(ref);
+      return found;
+    },
+    async statuses() {
+      const names = await readdir(join(directory, "ingest")).catch(() => []);
+      const all = await Promise.all(names.map((name) => statusIn(join(directory, "ingest", name))));
+      return all.filter((status) => status !== undefined);
+    },
+    async write(ref, total) {
+      if (!options.writable)
+        throw new SessionError(failedPrecondition, "this store is lent for reading only");
+      if (writing.has(ref))
+        throw new SessionError(unavailable, `write ${JSON.stringify(ref)}: locked`);
+      if (writing.size >= maxWrites) throw new SessionError(exhausted, "too many writes at once");
+      writing.add(ref);
+      try {
+        const ingest = await begin(ref, total);
+        void ingest.closed.then(() => writing.delete(ref));
+        return ingest;
+      } catch (error) {
+        writing.delete(ref);
+        throw error;
+      }
+    },
+    async abort(ref) {
+      const folder = folderOf(ref);
+      if ((await statusIn(folder)) === undefined) throw unknownRef(ref);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function infoOf(digest: string, found: Stats): BlobInfo {
+  return { digest, size: found.size, createdAt: found.mtime, updatedAt: found.mtime };
+}
+
+async function* readBlob(
+  path: string,
+  from: number,
+  length: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const handle = await open(path, "r");
+  try {
+    for (let at = from; at < from + length; ) {
+      const size = Math.min(readBytes, from + length - at);
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(size), 0, size, at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
