@@ -88,4 +88,42 @@ export {
 export { sharedKeyOf } from "./session/filesync/shared-key.ts";
 export { inMemoryTree, type MemoryFile } from "./session/filesync/memory-tree.ts";
 export type { DirectoryEntry, FileStat, Folder, OpenFile, Tree } from "./session/filesync/tree.ts";
-export { sshProvider, type SshKeys } from "./session/services/ssh.ts";
+export { sshProvider, type SshKeys, type SshSource } from "./session/services/ssh.ts";
+export { uploadProvider, type Uploads } from "./session/services/upload.ts";
+export {
+  exporterSession,
+  type BuildOutcome,
+  type ExporterChoice,
+} from "./session/services/exporter.ts";
+export {
+  policySession,
+  type NamedSource,
+  type PolicyAnswer,
+  type PolicyDecision,
+  type PolicyFacts,
+  type PolicyQuestion,
+} from "./session/services/policy.ts";
+export {
+  exportReceiver,
+  toDirectory,
+  toFile,
+  toStream,
+  type DirectoryOptions,
+  type ExportMetadata,
+  type ExportTarget,
+} from "./session/export/targets.ts";
+export { fileSink, streamSink, type FileSink } from "./session/export/file-sink.ts";
+export { contentProvider, type StoreUse } from "./session/content/service.ts";
+export { layoutStore, type BlobInfo, type ContentStore } from "./session/content/store.ts";
+export {
+  layoutExport,
+  localCacheExport,
+  localCacheImport,
+  ociLayoutContext,
+  type CacheExport,
+  type CacheExportOptions,
+  type CacheImport,
+  type LayoutContext,
+  type LayoutExport,
+  type ManifestChoice,
+} from "./session/content/local-stores.ts";

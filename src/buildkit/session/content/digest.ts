@@ -11,6 +11,7 @@ export interface Digest {
 
 /** `sha256:<hex>` and its stronger kin; undefined for anything else. */
 export function parseDigest(text: string): Digest | undefined {
-  const [, algorithm = "", hex = ""] = /^(sha256|sha384|sha512):([0-9a-f]{64,128})$/.exec(text) ?? [];
+  const [, algorithm = "", hex = ""] =
+    /^(sha256|sha384|sha512):([0-9a-f]{64,128})$/.exec(text) ?? [];
   return hex !== "" && hexDigits[algorithm] === hex.length ? { algorithm, hex } : undefined;
 }

@@ -1,7 +1,6 @@
 // The blobs of an OCI layout directory: what is there, and the writes that go on. As containerd's local store keeps
 // them: blobs/<algorithm>/<hex>, and ingest/<hash of the write's name>/{ref,total,data}.
 import { createHash } from "node:crypto";
-import type { Stats } from "node:fs";
 import { mkdir, open, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SessionError } from "../attachable.ts";
@@ -67,103 +66,122 @@ function unknownRef(ref: string): SessionError {
  * gets its name only when its digest was verified.
  */
 export function layoutStore(directory: string, options: { writable: boolean }): ContentStore {
-  const writing = new Set<string>();
-  const blobPath = (digest: string): string => {
-    const parsed = parseDigest(digest);
-    if (parsed === undefined)
-      throw new SessionError(invalidArgument, `${JSON.stringify(digest)} failed validation`);
-    return join(directory, "blobs", parsed.algorithm, parsed.hex);
-  };
-  const folderOf = (ref: string): string =>
-    join(directory, "ingest", createHash("sha256").update(ref).digest("hex"));
+  return new LayoutStore(directory, options.writable);
+}
 
-  async function info(digest: string): Promise<BlobInfo> {
-    const found = await stat(blobPath(digest)).catch((error: unknown) => {
+class LayoutStore implements ContentStore {
+  readonly writable: boolean;
+  readonly #directory: string;
+  readonly #writing = new Set<string>();
+
+  constructor(directory: string, writable: boolean) {
+    this.#directory = directory;
+    this.writable = writable;
+  }
+
+  async info(digest: string): Promise<BlobInfo> {
+    const found = await stat(this.#blobPath(digest)).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
       throw error;
     });
     if (found?.isFile() !== true) throw new SessionError(notFound, `content ${digest}: not found`);
-    return infoOf(digest, found);
+    return { digest, size: found.size, createdAt: found.mtime, updatedAt: found.mtime };
   }
 
-  async function statusIn(folder: string): Promise<WriteStatus | undefined> {
+  read(digest: string, from: number, length: number): AsyncIterable<Uint8Array> {
+    return readBlob(this.#blobPath(digest), from, length);
+  }
+
+  async list(): Promise<BlobInfo[]> {
+    const found: BlobInfo[] = [];
+    for (const algorithm of ["sha256", "sha384", "sha512"]) {
+      const names = await readdir(join(this.#directory, "blobs", algorithm)).catch(() => []);
+      const digests = names.map((hex) => `${algorithm}:${hex}`).filter(parseDigest);
+      for (const digest of digests) found.push(await this.info(digest));
+    }
+    return found;
+  }
+
+  async remove(digest: string): Promise<void> {
+    await rm(this.#blobPath(digest), { force: true });
+  }
+
+  async status(ref: string): Promise<WriteStatus> {
+    const found = await statusIn(this.#folderOf(ref));
+    if (found === undefined) throw unknownRef(ref);
+    return found;
+  }
+
+  async statuses(): Promise<WriteStatus[]> {
+    const ingests = join(this.#directory, "ingest");
+    const names = await readdir(ingests).catch(() => []);
+    const all = await Promise.all(names.map((name) => statusIn(join(ingests, name))));
+    return all.filter((status) => status !== undefined);
+  }
+
+  async write(ref: string, total: number): Promise<Ingest> {
+    if (!this.writable)
+      throw new SessionError(failedPrecondition, "this store is lent for reading only");
+    if (this.#writing.has(ref))
+      throw new SessionError(unavailable, `write ${JSON.stringify(ref)}: locked`);
+    if (this.#writing.size >= maxWrites)
+      throw new SessionError(exhausted, "too many writes at once");
+    this.#writing.add(ref);
     try {
-      const ref = await readFile(join(folder, "ref"), "utf8");
-      const total = Number(await readFile(join(folder, "total"), "utf8"));
-      const begun = await stat(join(folder, "ref"));
-      const data = await stat(join(folder, "data"));
-      return { ref, total, offset: data.size, startedAt: begun.mtime, updatedAt: data.mtime };
+      const ingest = await this.#begin(ref, total);
+      void ingest.closed.then(() => this.#writing.delete(ref));
+      return ingest;
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      this.#writing.delete(ref);
       throw error;
     }
   }
 
-  async function begin(ref: string, total: number): Promise<Ingest> {
-    const folder = folderOf(ref);
+  async abort(ref: string): Promise<void> {
+    const folder = this.#folderOf(ref);
+    if ((await statusIn(folder)) === undefined) throw unknownRef(ref);
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  async #begin(ref: string, total: number): Promise<Ingest> {
+    const folder = this.#folderOf(ref);
     await mkdir(folder, { recursive: true });
     if ((await statusIn(folder)) === undefined) {
       await writeFile(join(folder, "ref"), ref);
       await writeFile(join(folder, "total"), String(total));
     }
     return Ingest.open(folder, async (digest) => {
-      const target = blobPath(digest);
+      const target = this.#blobPath(digest);
       await mkdir(join(target, ".."), { recursive: true });
-      if ((await info(digest).catch(() => undefined)) === undefined) return target;
+      if ((await this.info(digest).catch(() => undefined)) === undefined) return target;
       throw new SessionError(alreadyExists, `content ${digest}: already exists`);
     });
   }
 
-  return {
-    writable: options.writable,
-    info,
-    read: (digest, from, length) => readBlob(blobPath(digest), from, length),
-    async list() {
-      const found: BlobInfo[] = [];
-      for (const algorithm of ["sha256", "sha384", "sha512"]) {
-        const names = await readdir(join(directory, "blobs", algorithm)).catch(() => []);
-        const digests = names.map((hex) => `${algorithm}:${hex}`).filter(parseDigest);
-        for (const digest of digests) found.push(await info(digest));
-      }
-      return found;
-    },
-    remove: (digest) => rm(blobPath(digest), { force: true }),
-    async status(ref) {
-      const found = await statusIn(folderOf(ref));
-      if (found === undefined) throw unknownRef(ref);
-      return found;
-    },
-    async statuses() {
-      const names = await readdir(join(directory, "ingest")).catch(() => []);
-      const all = await Promise.all(names.map((name) => statusIn(join(directory, "ingest", name))));
-      return all.filter((status) => status !== undefined);
-    },
-    async write(ref, total) {
-      if (!options.writable)
-        throw new SessionError(failedPrecondition, "this store is lent for reading only");
-      if (writing.has(ref))
-        throw new SessionError(unavailable, `write ${JSON.stringify(ref)}: locked`);
-      if (writing.size >= maxWrites) throw new SessionError(exhausted, "too many writes at once");
-      writing.add(ref);
-      try {
-        const ingest = await begin(ref, total);
-        void ingest.closed.then(() => writing.delete(ref));
-        return ingest;
-      } catch (error) {
-        writing.delete(ref);
-        throw error;
-      }
-    },
-    async abort(ref) {
-      const folder = folderOf(ref);
-      if ((await statusIn(folder)) === undefined) throw unknownRef(ref);
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  #blobPath(digest: string): string {
+    const parsed = parseDigest(digest);
+    if (parsed === undefined)
+      throw new SessionError(invalidArgument, `${JSON.stringify(digest)} failed validation`);
+    return join(this.#directory, "blobs", parsed.algorithm, parsed.hex);
+  }
+
+  /** Names of writes are the daemon's words, and no paths. */
+  #folderOf(ref: string): string {
+    return join(this.#directory, "ingest", createHash("sha256").update(ref).digest("hex"));
+  }
 }
 
-function infoOf(digest: string, found: Stats): BlobInfo {
-  return { digest, size: found.size, createdAt: found.mtime, updatedAt: found.mtime };
+async function statusIn(folder: string): Promise<WriteStatus | undefined> {
+  try {
+    const ref = await readFile(join(folder, "ref"), "utf8");
+    const total = Number(await readFile(join(folder, "total"), "utf8"));
+    const begun = await stat(join(folder, "ref"));
+    const data = await stat(join(folder, "data"));
+    return { ref, total, offset: data.size, startedAt: begun.mtime, updatedAt: data.mtime };
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
 }
 
 async function* readBlob(

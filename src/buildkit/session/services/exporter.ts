@@ -18,10 +18,10 @@ export interface ExporterChoice {
   /** Which exporters shall run; they come after those of the request. None: an empty list. */
   find(outcome: BuildOutcome, signal: AbortSignal): Promise<readonly TypedAttrs[]>;
   /** Told when all exporters are done, with what they answered. */
-  finalize?(
+  readonly finalize?: (
     exporterResponse: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<void>;
+  ) => Promise<void>;
 }
 
 /** Serves the choice of exporters. */

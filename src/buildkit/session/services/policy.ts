@@ -74,9 +74,9 @@ function questionOf({ source, platform }: CheckPolicyRequest): PolicyQuestion {
   return {
     source: { identifier, attrs },
     ...(text === "" ? {} : { platform: text }),
-    ...(source?.image === undefined ? {} : { image: source.image }),
-    ...(source?.git === undefined ? {} : { git: source.git }),
-    ...(source?.http === undefined ? {} : { http: source.http }),
+    image: source?.image,
+    git: source?.git,
+    http: source?.http,
   };
 }
 
