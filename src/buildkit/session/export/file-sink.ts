@@ -144,9 +144,11 @@ export function streamSink(stream: Writable): FileSink {
   };
 }
 
+/** Rejects when the stream ends or fails instead: a reader that left is no reader at all. */
 function drained(stream: Writable): Promise<void> {
+  if (stream.destroyed) return Promise.reject(stream.errored ?? new Error("the stream is closed"));
   return new Promise((resolve, reject) => {
-    const stop = (): void => void stream.off("drain", done).off("close", done).off("error", fail);
+    const stop = (): void => void stream.off("drain", done).off("close", close).off("error", fail);
     const done = (): void => {
       stop();
       resolve();
@@ -155,6 +157,7 @@ function drained(stream: Writable): Promise<void> {
       stop();
       reject(error);
     };
-    stream.on("drain", done).on("close", done).on("error", fail);
+    const close = (): void => fail(new Error("the stream is closed"));
+    stream.on("drain", done).on("close", close).on("error", fail);
   });
 }
