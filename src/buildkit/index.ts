@@ -99,7 +99,7 @@ export {
   policySession,
   type NamedSource,
   type PolicyAnswer,
-  type PolicyDecision,
+  type PolicyCallback,
   type PolicyFacts,
   type PolicyQuestion,
 } from "./session/services/policy.ts";
@@ -114,7 +114,7 @@ export {
 } from "./session/export/targets.ts";
 export { fileSink, streamSink, type FileSink } from "./session/export/file-sink.ts";
 export { contentProvider, type StoreUse } from "./session/content/service.ts";
-export { layoutStore, type BlobInfo, type ContentStore } from "./session/content/store.ts";
+export { layoutStore, type ContentStore, type StoredBlob } from "./session/content/store.ts";
 export {
   layoutExport,
   localCacheExport,

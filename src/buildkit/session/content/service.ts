@@ -22,7 +22,7 @@ import {
 import { WireWriter } from "../filesync/wire.ts";
 import { unaryMethod } from "../unary.ts";
 import type { Ingest } from "./ingest.ts";
-import type { BlobInfo, ContentStore, WriteStatus } from "./store.ts";
+import type { StoredBlob, ContentStore, WriteStatus } from "./store.ts";
 
 const storeHeader = "buildkit-attachable-store-id";
 const invalidArgument = 3;
@@ -116,7 +116,7 @@ function refuseFilters(filters: readonly string[]): void {
   if (filters.length > 0) throw new SessionError(unimplemented, "filters are not supported");
 }
 
-function wireInfo({ digest, size, createdAt, updatedAt }: BlobInfo) {
+function wireInfo({ digest, size, createdAt, updatedAt }: StoredBlob) {
   return {
     digest,
     size: BigInt(size),

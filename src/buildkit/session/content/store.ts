@@ -17,7 +17,7 @@ const readBytes = 1024 * 1024;
 const maxWrites = 256;
 
 /** A blob that is there. */
-export interface BlobInfo {
+export interface StoredBlob {
   /** `sha256:<hex>`. */
   readonly digest: string;
   /** Bytes. */
@@ -40,10 +40,10 @@ export interface WriteStatus {
 /** The blobs of one directory. All reject with SessionError, whose code is what a content service answers. */
 export interface ContentStore {
   readonly writable: boolean;
-  info(digest: string): Promise<BlobInfo>;
+  info(digest: string): Promise<StoredBlob>;
   /** The bytes from `from`, in chunks of at most 1 MiB; as many as there are of `length`. */
   read(digest: string, from: number, length: number): AsyncIterable<Uint8Array>;
-  list(): Promise<BlobInfo[]>;
+  list(): Promise<StoredBlob[]>;
   /** Removes a blob. Not offered to daemons. */
   remove(digest: string): Promise<void>;
   status(ref: string): Promise<WriteStatus>;
@@ -79,7 +79,7 @@ class LayoutStore implements ContentStore {
     this.writable = writable;
   }
 
-  async info(digest: string): Promise<BlobInfo> {
+  async info(digest: string): Promise<StoredBlob> {
     const found = await stat(this.#blobPath(digest)).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
       throw error;
@@ -92,8 +92,8 @@ class LayoutStore implements ContentStore {
     return readBlob(this.#blobPath(digest), from, length);
   }
 
-  async list(): Promise<BlobInfo[]> {
-    const found: BlobInfo[] = [];
+  async list(): Promise<StoredBlob[]> {
+    const found: StoredBlob[] = [];
     for (const algorithm of ["sha256", "sha384", "sha512"]) {
       const names = await readdir(join(this.#directory, "blobs", algorithm)).catch(() => []);
       const digests = names.map((hex) => `${algorithm}:${hex}`).filter(parseDigest);

@@ -54,13 +54,13 @@ export type PolicyAnswer =
   | { readonly action: "resolve"; readonly facts: PolicyFacts };
 
 /** Decides about one source. The daemon asks at most some ten times about one. */
-export type PolicyDecision = (
+export type PolicyCallback = (
   question: PolicyQuestion,
   signal: AbortSignal,
 ) => Promise<PolicyAnswer>;
 
 /** Serves a source policy. A rejection of `decide` fails the build. */
-export function policySession(decide: PolicyDecision): Attachable {
+export function policySession(decide: PolicyCallback): Attachable {
   const check = unaryMethod(PolicyVerifier.method.checkPolicy, async (request, signal) =>
     wireAnswer(await decide(questionOf(request), signal), request),
   );

@@ -281,7 +281,7 @@ describe("a content store in a session", () => {
       { action: commit, offset: 1n, expected },
     );
     assert.equal(late.status, 6);
-    assert.deepEqual(await readdirSync(layout("ingest")), []);
+    assert.deepEqual(readdirSync(layout("ingest")), []);
   });
 
   it("has one writer for a name at a time", async () => {

@@ -43,11 +43,13 @@ async function call<I extends DescMessage>(
 describe("a body that is uploaded", () => {
   const pull = "/moby.upload.v1.Upload/Pull";
 
-  async function* body(...chunks: (Buffer | Error)[]): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of chunks) {
-      if (chunk instanceof Error) throw chunk;
-      yield chunk;
-    }
+  async function* body(...chunks: Buffer[]): AsyncGenerator<Uint8Array, void, undefined> {
+    for (const chunk of chunks) yield await Promise.resolve(chunk);
+  }
+
+  async function* broken(): AsyncGenerator<Uint8Array, void, undefined> {
+    yield Buffer.from("x");
+    await Promise.reject(new Error("broken pipe"));
   }
 
   it("is fetched once, from its own address", async () => {
@@ -74,7 +76,7 @@ describe("a body that is uploaded", () => {
   });
 
   it("fails when its source does", async () => {
-    const { urls, attachable } = uploadProvider(body(Buffer.from("x"), new Error("broken pipe")));
+    const { urls, attachable } = uploadProvider(broken());
     const daemon = connection(attachable);
     const { status } = await daemon.call(pull, [], { urlpath: new URL(urls[0] ?? "").pathname });
     await daemon.close();
