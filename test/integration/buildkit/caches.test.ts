@@ -196,8 +196,11 @@ describe("caches of a build", () => {
     it(`registry and local with ${said.join(", ")}`, async () => {
       const local = await localCacheExport(folder(), { attrs });
       const registryExport = { type: "registry", attrs: { ...attrs, ref: reference() } };
-      await solve({ cacheExports: [registryExport] });
-      check(await manifestOf(images, `cache/t${count}`, "x"));
+      // Distribution 3 takes no index of blobs, which is what a cache without an image manifest is.
+      if (attrs["image-manifest"] !== "false") {
+        await solve({ cacheExports: [registryExport] });
+        check(await manifestOf(images, `cache/t${count}`, "x"));
+      }
       const { result } = await solve({ cacheExports: [local.cacheExport] }, local.use);
       await local.afterSolve(result);
       const index = JSON.parse(readFileSync(path.join(folder(), "index.json"), "utf8")) as {

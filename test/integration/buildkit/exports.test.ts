@@ -100,7 +100,8 @@ describe("outputs that a build sends us", () => {
         "--output",
         `type=local,dest=${at("theirs")},mode=${mode}`,
       ]);
-      const names = (root: string) => readdirSync(root, { recursive: true }).sort();
+      const names = (root: string) =>
+        readdirSync(root, { recursive: true, encoding: "utf8" }).sort();
       assert.deepEqual(names(at("ours")), [
         "linux_amd64",
         "linux_amd64/Dockerfile",
