@@ -64,6 +64,7 @@ describe("the packed library", () => {
       "[ 'StepFailed' ]",
       "1.2.3",
       "0",
+      "[ 'made' ]",
     ])
       assert.ok(lines.includes(line), `${line} of\n${stdout}`);
   });
