@@ -12,7 +12,10 @@ export interface EventLogLimits {
 const defaultLimits: EventLogLimits = { maxEntries: 4096, maxLogBytes: 1024 * 1024 };
 
 function bytesOf(entry: JobEvent): number {
-  return entry.kind === "solve" && entry.event.kind === "log" ? entry.event.data.byteLength : 0;
+  if (entry.kind !== "solve") return 0;
+  const { event } = entry;
+  if (event.kind === "log") return event.data.byteLength;
+  return event.kind === "warning" ? (event.file?.data.byteLength ?? 0) : 0;
 }
 
 /** An append-only log of a job's events that drops its oldest entries and remembers the latest record of each vertex. */

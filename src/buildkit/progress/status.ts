@@ -1,49 +1,13 @@
 // The status stream of one solve, followed over its breaks, each event told once.
 import { Control } from "../../gen/moby/buildkit/v1/control_pb.ts";
-import { eventsOf, type LogEvent, type SolveEvent } from "./events.ts";
+import { eventsOf, type SolveEvent } from "./events.ts";
 import type { Channel } from "../rpc/channel.ts";
-
-/**
- * Drops what a stream that was opened again repeats: the daemon replays a solve from its start. Logs have no
- * number, so a stream of output is known by the time of its last chunk; the rest is "last one holds" anyway.
- */
-export class ReplayFilter {
-  readonly #last = new Map<string, { time: number; count: number }>();
-  #replayed: Map<string, { time: number; count: number }> | undefined;
-
-  /** From here on the daemon tells everything again. */
-  replay(): void {
-    this.#replayed = new Map([...this.#last].map(([key, mark]) => [key, { ...mark }]));
-  }
-
-  /** Whether this event is told for the first time. */
-  isNew(event: SolveEvent): boolean {
-    if (event.kind !== "log") return true;
-    const key = `${event.vertex} ${event.stream}`;
-    if (this.#seenBefore(key, event)) return false;
-    const time = event.timestamp.getTime();
-    const mark = this.#last.get(key);
-    if (mark === undefined || time > mark.time) this.#last.set(key, { time, count: 1 });
-    else if (time === mark.time) mark.count++;
-    return true;
-  }
-
-  #seenBefore(key: string, event: LogEvent): boolean {
-    const mark = this.#replayed?.get(key);
-    if (mark === undefined) return false;
-    const time = event.timestamp.getTime();
-    if (time < mark.time) return true;
-    if (time > mark.time || mark.count === 0) {
-      this.#replayed?.delete(key);
-      return false;
-    }
-    mark.count--;
-    return true;
-  }
-}
+import { ReplayFilter } from "./replay.ts";
 
 const firstPauseMs = 100;
 const maxPauseMs = 2_000;
+/** The daemon tells the progress of a solve that is over out of its history, which takes a moment to be written. */
+const triesAfterEnd = 3;
 
 /** How a status stream is followed. */
 export interface FollowOptions {
@@ -51,13 +15,15 @@ export interface FollowOptions {
   onEvent(event: SolveEvent): void;
   /** Aborts when nothing more is wanted: then the promise resolves. */
   readonly signal: AbortSignal;
-  /** The solve is over: a broken stream is not opened again. */
+  /** The solve is over: a broken stream is opened again just to learn how it went on. */
   solveIsOver(): boolean;
 }
 
 /** Follows until the daemon ends the stream cleanly. Never rejects: progress is not worth a build. */
 export async function followStatus(channel: Channel, options: FollowOptions): Promise<void> {
   const filter = new ReplayFilter();
+  let told = false;
+  let tries = 0;
   for (let failures = 0; ; ) {
     try {
       for await (const status of channel.serverStream(
@@ -66,11 +32,14 @@ export async function followStatus(channel: Channel, options: FollowOptions): Pr
         options,
       )) {
         failures = 0;
+        told = true;
         for (const event of eventsOf(status)) if (filter.isNew(event)) options.onEvent(event);
       }
       return;
     } catch {
-      if (options.signal.aborted || options.solveIsOver()) return;
+      if (options.signal.aborted) return;
+      // Of a solve that never told anything there is nothing to catch up with: the daemon refused it.
+      if (options.solveIsOver() && (!told || ++tries > triesAfterEnd)) return;
       filter.replay();
       await pause(Math.min(firstPauseMs * 2 ** failures++, maxPauseMs), options.signal);
     }

@@ -61,6 +61,7 @@ const modules: readonly ModuleSpec[] = [
     binaries: {
       buildkitd: "github.com/moby/buildkit/cmd/buildkitd",
       buildctl: "github.com/moby/buildkit/cmd/buildctl",
+      progressui: "./progressui",
     },
   },
   {
