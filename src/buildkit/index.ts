@@ -66,12 +66,38 @@ export type {
   PolicyDecision,
 } from "./errors/details.ts";
 export { renderSource, type ErrorSource, type SourceRange } from "./errors/source-lines.ts";
+export {
+  advance,
+  countSteps,
+  noProgress,
+  stepOf,
+  type ProgressState,
+  type Step,
+  type StepPart,
+} from "./progress/state.ts";
+export type { LogLine, LogTail } from "./progress/log-tail.ts";
+export type { Interval } from "./progress/intervals.ts";
+export { quietDisplay, type Display, type DisplaySize } from "./progress/display/display.ts";
+export { bytesText } from "./progress/display/format.ts";
+export { plainDisplay } from "./progress/display/plain.ts";
+export { rawJsonDisplay } from "./progress/display/raw-json.ts";
+export {
+  colourlessPalette,
+  defaultPalette,
+  ttyDisplay,
+  type Palette,
+  type TtyOptions,
+} from "./progress/display/tty.ts";
 export type {
   LogEvent,
+  Nanos,
   ProgressEvent,
   SolveEvent,
   SourceLines,
+  StepGroup,
   VertexEvent,
+  WarnedFile,
+  WarnedRange,
   WarningEvent,
 } from "./progress/events.ts";
 export type { Attachable } from "./session/attachable.ts";

@@ -9,6 +9,7 @@ import type { ControllerConfig } from "../config.ts";
 import { defaultConfig } from "../config.ts";
 import { logLevels } from "../log.ts";
 import { version } from "../version.ts";
+import { solveCommand } from "./solve/command.ts";
 
 function positive(text: string): number {
   const number = Number(text);
@@ -80,4 +81,5 @@ await new Command("kiln")
   .version(version, "--version", "print the version")
   .addCommand(controllerCommand())
   .addCommand(lintCommand())
+  .addCommand(solveCommand())
   .parseAsync();

@@ -1,7 +1,7 @@
 // The progress of a build that somebody else solves, or that is over: all of it from its start, each event once.
 import { Control } from "../../gen/moby/buildkit/v1/control_pb.ts";
 import { eventsOf, type SolveEvent } from "../progress/events.ts";
-import { ReplayFilter } from "../progress/status.ts";
+import { ReplayFilter } from "../progress/replay.ts";
 import type { Channel } from "../rpc/channel.ts";
 import { reopened } from "./reopen.ts";
 
