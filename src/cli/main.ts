@@ -9,6 +9,7 @@ import type { ControllerConfig } from "../config.ts";
 import { defaultConfig } from "../config.ts";
 import { logLevels } from "../log.ts";
 import { version } from "../version.ts";
+import { buildkitCommand } from "./buildkit/command.ts";
 import { solveCommand } from "./solve/command.ts";
 
 function positive(text: string): number {
@@ -82,4 +83,5 @@ await new Command("kiln")
   .addCommand(controllerCommand())
   .addCommand(lintCommand())
   .addCommand(solveCommand())
+  .addCommand(buildkitCommand())
   .parseAsync();

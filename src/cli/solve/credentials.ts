@@ -25,33 +25,37 @@ export function parseSecret(
   value: string,
   environment: Environment,
 ): readonly [id: string, source: SecretSource] {
+  const fields = secretFields(value);
+  const id = fields.get("id") ?? "";
+  if (id === "") throw invalidFlag("--secret", "id=… is missing.");
+  const src = fields.get("src") ?? fields.get("source") ?? "";
+  const env = fields.get("env") ?? "";
+  if (env === "" && src === "")
+    return [id, environment[id] === undefined ? secretFile(id, id) : { env: id }];
+  if (env === "" && fields.get("type") === "env") return [id, { env: src }];
+  const file = src === "" ? undefined : secretFile(id, src);
+  // Where both are given the environment counts, as for buildctl.
+  return [id, env !== "" || file === undefined ? { env } : file];
+}
+
+function secretFields(value: string): ReadonlyMap<string, string> {
   const flag = "--secret";
   const fields = csvPairs(flag, value);
   for (const key of fields.keys())
     if (!secretKeys.has(key))
       throw invalidFlag(flag, `${key} is none of ${[...secretKeys].join(", ")}.`);
-  const type = fields.get("type");
-  if (type !== undefined && type !== "file" && type !== "env")
+  const type = fields.get("type") ?? "file";
+  if (type !== "file" && type !== "env")
     throw invalidFlag(flag, `type=${type} is neither file nor env.`);
-  const id = fields.get("id") ?? "";
-  if (id === "") throw invalidFlag(flag, "id=… is missing.");
-  let src = fields.get("src") ?? fields.get("source") ?? "";
-  let env = fields.get("env") ?? "";
-  if (type === "env" && env === "") [env, src] = [src, ""];
-  if (env === "" && src === "") {
-    if (environment[id] === undefined) src = id;
-    else env = id;
-  }
-  if (src !== "") checkSecretFile(id, src);
-  // Where both are given the environment counts, as for buildctl.
-  return [id, env === "" ? { file: src } : { env }];
+  return fields;
 }
 
-function checkSecretFile(id: string, file: string): void {
+function secretFile(id: string, file: string): SecretSource {
   const found = statSync(file, { throwIfNoEntry: false });
   if (found === undefined) throw invalidFlag("--secret", `${file} of ${id} is not there.`);
   if (found.size > maxSecretBytes)
     throw invalidFlag("--secret", `${file} of ${id} has more than ${maxSecretBytes} bytes.`);
+  return { file };
 }
 
 /** Reads secrets when they are asked for, not before. */

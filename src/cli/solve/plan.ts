@@ -62,10 +62,10 @@ function sharedKeyOf(locals: ReadonlyMap<string, string>): string | undefined {
 
 async function definitionOf(
   flags: SolveFlags,
-  { readStdin }: Surroundings,
+  surroundings: Surroundings,
 ): Promise<Uint8Array | undefined> {
   if (flags.frontend !== "") return undefined;
-  const definition = await readStdin();
+  const definition = await surroundings.readStdin();
   if (definition === undefined || definition.length === 0)
     throw invalidFlag("--frontend", "name a frontend, or pipe LLB into standard input.");
   return flags.cache ? definition : withoutCache(definition);
@@ -120,7 +120,7 @@ function attachablesOf(
 
 /** Reads everything that the flags name; makes the folders of outputs. Throws KilnError User/InvalidFlag. */
 export async function planSolve(flags: SolveFlags, surroundings: Surroundings): Promise<SolvePlan> {
-  const { environment, stdoutIsTerminal, warn } = surroundings;
+  const { environment, stdoutIsTerminal } = surroundings;
   const plans = flags.output.map((value) => parseOutput(value, stdoutIsTerminal));
   const read = (flag: "--export-cache" | "--import-cache") => (value: string) =>
     parseCache(flag, value, environment);
@@ -132,7 +132,9 @@ export async function planSolve(flags: SolveFlags, surroundings: Surroundings): 
   const policy = policyOf(flags.sourcePolicyFile);
   const definition = await definitionOf(flags, surroundings);
   const outputs = await openOutputs(plans);
-  const caches = await openCaches({ imports: cacheImports, exports: cacheExports }, warn);
+  const caches = await openCaches({ imports: cacheImports, exports: cacheExports }, (sentence) =>
+    surroundings.warn(sentence),
+  );
   const isUncached = !flags.cache && definition === undefined;
   const sharedKey = sharedKeyOf(locals);
   return {
@@ -151,8 +153,8 @@ export async function planSolve(flags: SolveFlags, surroundings: Surroundings): 
     attachables: attachablesOf(flags, { locals, outputs, caches, surroundings }),
     ...(sharedKey === undefined ? {} : { sharedKey }),
     async afterSolve(result) {
-      for (const { afterSolve } of [...outputs.layouts, ...caches.localExports])
-        await afterSolve(result);
+      for (const written of [...outputs.layouts, ...caches.localExports])
+        await written.afterSolve(result);
     },
   };
 }

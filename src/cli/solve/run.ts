@@ -65,7 +65,7 @@ async function build(
   const options: SolveOptions = {
     attachables: plan.attachables,
     ...(plan.sharedKey === undefined ? {} : { sharedKey: plan.sharedKey }),
-    onEvent: progress.add,
+    onEvent: (event) => progress.add(event),
     signal,
   };
   try {
