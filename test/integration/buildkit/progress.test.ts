@@ -70,8 +70,8 @@ describe("a status stream that breaks", () => {
   });
 
   const dockerfile = (salt: string): string => `FROM busybox
-MAINTAINER ${salt}
-RUN for i in $(seq 1 150); do echo "out $i"; echo "err $i" >&2; done
+MAINTAINER nobody
+RUN echo ${salt}; for i in $(seq 1 150); do echo "out $i"; echo "err $i" >&2; done
 RUN for i in $(seq 1 20); do printf "half $i"; sleep 0.02; echo " whole"; done
 `;
 
