@@ -5,15 +5,15 @@
 import { Control } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { SolveOptions, SolveRequest, SolveResult } from "./client-types.ts";
 import type { Endpoint } from "./rpc/endpoint.ts";
-import { dial } from "./rpc/dial.ts";
 import { buildkitError, BuildkitError, cancelled } from "./errors/errors.ts";
 import type { CallHeaders, CallLimits, Channel } from "./rpc/channel.ts";
 import { isFailedCall } from "./errors/status.ts";
 import { wireRequest } from "./control/request.ts";
 import { resultOf } from "./control/result.ts";
-import { openSession, type Session } from "./session/session.ts";
+import type { Session } from "./session/session.ts";
 import { followStatus } from "./progress/status.ts";
 import { Transcript } from "./progress/transcript.ts";
+import { transportOf } from "./transport.ts";
 
 const statusTailMs = 5_000;
 const silentTailMs = 500;
@@ -44,16 +44,16 @@ export async function solve(
   options: SolveOptions & SolveExtras,
 ): Promise<SolveResult> {
   if (options.signal.aborted) throw cancelled("The build", options.signal.reason);
-  const channel = dial(endpoint);
+  const transport = transportOf(endpoint);
   try {
-    const session = openSession(channel, { ...options, headers: options.sessionHeaders });
+    const session = transport.openSession({ ...options, headers: options.sessionHeaders });
     try {
-      return await solveIn(channel, session, request, options);
+      return await solveIn(transport.channel, session, request, options);
     } finally {
       await session.close();
     }
   } finally {
-    channel.close();
+    transport.close();
   }
 }
 

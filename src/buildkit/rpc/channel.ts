@@ -27,20 +27,15 @@ export interface FailedCall {
   readonly metadata?: { get(key: string): readonly (string | Buffer)[] };
 }
 
-/** A call with many messages both ways, by shape; its owner ends it. */
+/** A call with many messages both ways; its owner ends it. */
 export interface BidiCall<I, O> {
-  /** False: wait for "drain" before more. `done` is called when the message has left for the transport. */
-  write(message: I, done: (error?: Error | null) => void): boolean;
+  /** Sends one. Undefined: go on; a promise: wait for it, the daemon reads slower than we write. */
+  send(message: I): Promise<void> | undefined;
   /** Half-closes. */
   end(): void;
   cancel(): void;
-  pause(): unknown;
-  resume(): unknown;
-  on(event: "data", listener: (message: O) => void): unknown;
-  on(event: "end", listener: () => void): unknown;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  /** The last event of every call. */
-  on(event: "status", listener: () => void): unknown;
+  /** What the daemon sends. Ends with status OK, or throws a FailedCall. Leaving the loop cancels the call. */
+  readonly messages: AsyncIterable<O>;
 }
 
 /** A lazy connection to one daemon. Nothing is dialled before the first call, and a broken connection is dialled anew. */

@@ -1,10 +1,12 @@
-// Endpoint → grpc-js client: TLS, names, limits, keepalive. Nothing is dialled before the first call.
-import { createSecureContext } from "node:tls";
+// Endpoint → Channel for ordinary calls: grpc-js for sockets, with TLS, names, limits and keepalive; our own HTTP/2
+// for what grpc-js can't dial. Nothing is dialled before the first call.
 import { Client, credentials, type ChannelCredentials, type ChannelOptions } from "@grpc/grpc-js";
 import type { Channel } from "./channel.ts";
-import type { Endpoint, TlsMaterial } from "./endpoint.ts";
+import type { Endpoint, TcpEndpoint, UnixEndpoint } from "./endpoint.ts";
 import { GrpcJsChannel } from "./grpc.ts";
-import { BuildkitError } from "../errors/errors.ts";
+import { Http2Channel } from "./http2-channel.ts";
+import { linkTo } from "./sockets.ts";
+import { checkedTls } from "./tls.ts";
 
 const maxMessageBytes = 16 * 1024 * 1024; // what buildkitd takes and sends (v0.34.2, defaults of containerd)
 const windowBytes = 16 * 1024 * 1024;
@@ -34,40 +36,23 @@ const base: ChannelOptions = {
 };
 
 /** What grpc-js is to dial: "unix:/path", "dns:host:port", "ipv4:…", "ipv6:…". */
-export function targetOf(endpoint: Endpoint): string {
+export function targetOf(endpoint: TcpEndpoint | UnixEndpoint): string {
   if (endpoint.kind === "unix") return `unix:${endpoint.path}`;
   const { host, port } = endpoint;
   if (host.includes(":")) return `ipv6:[${host}]:${port}`;
   return /^\d+\.\d+\.\d+\.\d+$/.test(host) ? `ipv4:${host}:${port}` : `dns:${host}:${port}`;
 }
 
-function bytes(pem: string | Buffer | undefined): Buffer | null {
-  return pem === undefined ? null : Buffer.from(pem);
-}
-
-function tlsCredentials(tls: TlsMaterial): ChannelCredentials {
-  const [ca, cert, key] = [bytes(tls.ca), bytes(tls.cert), bytes(tls.key)];
-  try {
-    if ((cert === null) !== (key === null))
-      throw new TypeError("a certificate and its key come together");
-    // Unusable PEM must fail here: grpc-js would report it as a connection that never comes up.
-    createSecureContext({ ca: ca ?? "", cert: cert ?? undefined, key: key ?? undefined });
-    return credentials.createSsl(ca, key, cert);
-  } catch (cause) {
-    throw new BuildkitError({
-      class: "Builder",
-      reason: "TlsInvalid",
-      message:
-        "The TLS material for this builder is not usable: give a CA, and a client certificate with its own key, all as PEM.",
-      retryable: false,
-      grpcCode: 14,
-      cause,
-    });
-  }
+function tlsCredentials(endpoint: TcpEndpoint): ChannelCredentials {
+  const { ca, cert, key } = checkedTls(endpoint.tls);
+  return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
 }
 
 /** Options and credentials of an endpoint. */
-function channel(endpoint: Endpoint): { creds: ChannelCredentials; options: ChannelOptions } {
+function channel(endpoint: TcpEndpoint | UnixEndpoint): {
+  creds: ChannelCredentials;
+  options: ChannelOptions;
+} {
   if (endpoint.kind === "unix") {
     // The path is no authority that Go's server takes.
     return {
@@ -78,13 +63,15 @@ function channel(endpoint: Endpoint): { creds: ChannelCredentials; options: Chan
   if (endpoint.tls === undefined) return { creds: credentials.createInsecure(), options: base };
   const name = endpoint.tls.serverName ?? endpoint.host;
   return {
-    creds: tlsCredentials(endpoint.tls),
+    creds: tlsCredentials(endpoint),
     options: { ...base, "grpc.ssl_target_name_override": name, "grpc.default_authority": name },
   };
 }
 
 /** A channel with a connection of its own. Throws BuildkitError Builder/TlsInvalid for unusable PEM. */
 export function dial(endpoint: Endpoint): Channel {
+  if (endpoint.kind === "stream" || endpoint.kind === "docker")
+    return new Http2Channel(linkTo(endpoint));
   const { creds, options } = channel(endpoint);
   return new GrpcJsChannel(new Client(targetOf(endpoint), creds, options));
 }

@@ -1,4 +1,5 @@
 // A Channel over a grpc-js client: generated services as paths and codecs, deadlines and AbortSignals.
+import type { Writable } from "node:stream";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type {
   DescMessage,
@@ -15,7 +16,14 @@ import {
   type ClientDuplexStream,
   type ClientReadableStream,
 } from "@grpc/grpc-js";
-import { methodPath, onAbort, type CallHeaders, type CallLimits, type Channel } from "./channel.ts";
+import {
+  methodPath,
+  onAbort,
+  type BidiCall,
+  type CallHeaders,
+  type CallLimits,
+  type Channel,
+} from "./channel.ts";
 
 function encoder<I extends DescMessage>(schema: I): (message: MessageInitShape<I>) => Buffer {
   return (message) => {
@@ -36,6 +44,24 @@ function metadataOf(headers: CallHeaders = []): Metadata {
   const metadata = new Metadata();
   for (const [name, value] of headers) metadata.add(name, value);
   return metadata;
+}
+
+function drained(call: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off("drain", done).off("close", done);
+      resolve();
+    };
+    call.on("drain", done).on("close", done);
+  });
+}
+
+async function* answers<I, O>(call: ClientDuplexStream<I, O>): AsyncGenerator<O, void, undefined> {
+  try {
+    for await (const message of call) yield message as O;
+  } finally {
+    call.cancel();
+  }
 }
 
 /** Calls through one grpc-js client, which it owns. */
@@ -96,13 +122,23 @@ export class GrpcJsChannel implements Channel {
   bidi<I extends DescMessage, O extends DescMessage>(
     method: DescMethodBiDiStreaming<I, O>,
     headers: CallHeaders,
-  ): ClientDuplexStream<MessageInitShape<I>, MessageShape<O>> {
-    return this.#client.makeBidiStreamRequest(
+  ): BidiCall<MessageInitShape<I>, MessageShape<O>> {
+    const call: ClientDuplexStream<
+      MessageInitShape<I>,
+      MessageShape<O>
+    > = this.#client.makeBidiStreamRequest(
       methodPath(method),
       encoder(method.input),
       decoder(method.output),
       metadataOf(headers),
     );
+    call.on("error", () => {}); // the reader sees it; one that nobody reads must not crash us
+    return {
+      send: (message) => (call.write(message) ? undefined : drained(call)),
+      end: () => call.end(),
+      cancel: () => call.cancel(),
+      messages: answers(call),
+    };
   }
 
   close(): void {

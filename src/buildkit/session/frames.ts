@@ -1,4 +1,5 @@
 // gRPC's 5-byte message frames, and its header conventions. Pure.
+import type { HeaderList } from "../http2/protocol.ts";
 
 /** Messages to 16 MiB: the most a daemon may send us at once. */
 export const maxMessageBytes = 16 * 1024 * 1024;
@@ -16,14 +17,18 @@ export class FrameReader {
   #chunks: Buffer[] = [];
   #length = 0;
 
-  /** The messages that are complete with this chunk. Throws RangeError for compressed or oversized ones. */
-  *push(chunk: Buffer): Generator<Buffer, void, undefined> {
+  /**
+   * The messages that are complete with this chunk, as parts of the chunks where they lie in one. Throws
+   * RangeError for compressed or oversized ones.
+   */
+  push(chunk: Buffer): Buffer[] {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
+    const messages: Buffer[] = [];
     for (;;) {
       const size = this.#nextSize();
-      if (size === undefined || this.#length < 5 + size) return;
-      yield this.#take(5 + size).subarray(5);
+      if (size === undefined || this.#length < 5 + size) return messages;
+      messages.push(this.#take(5 + size).subarray(5));
     }
   }
 
@@ -34,22 +39,18 @@ export class FrameReader {
 
   #nextSize(): number | undefined {
     if (this.#length < 5) return undefined;
-    const head = this.#peek();
+    const first = this.#chunks[0];
+    const head = first !== undefined && first.length >= 5 ? first : this.#join();
     if (head[0] !== 0) throw new RangeError("compressed messages are not supported");
     const size = head.readUInt32BE(1);
     if (size > maxMessageBytes) throw new RangeError(`a message of ${size} bytes is too large`);
     return size;
   }
 
-  #peek(): Buffer {
-    const first = this.#chunks[0] ?? Buffer.alloc(0);
-    return first.length >= 5 ? first : this.#join();
-  }
-
   #join(): Buffer {
-    const all = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
-    this.#chunks = [all ?? Buffer.alloc(0)];
-    return this.#chunks[0] ?? Buffer.alloc(0);
+    const all = Buffer.concat(this.#chunks);
+    this.#chunks = [all];
+    return all;
   }
 
   #take(count: number): Buffer {
@@ -75,18 +76,26 @@ export function encodeStatusMessage(message: string): string {
   return text;
 }
 
+/** Undoes `encodeStatusMessage`; a message that is not encoded well stays as it is. */
+export function decodeStatusMessage(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /**
- * A raw HTTP/2 header list → metadata. Go's clients send one header per value, and query-escape values that
+ * An HTTP/2 header list → metadata. Go's clients send one header per value, and query-escape values that
  * are not printable ASCII, with `<key>-encoded: 1` beside them (session/filesync, BuildKit v0.34.2).
  */
-export function metadataOf(rawHeaders: readonly string[]): Map<string, string[]> {
+export function metadataOf(headers: HeaderList): Map<string, string[]> {
   const metadata = new Map<string, string[]>();
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = (rawHeaders[index] ?? "").toLowerCase();
+  for (const [name, value] of headers) {
     if (name.startsWith(":")) continue;
     const values = metadata.get(name);
-    if (values === undefined) metadata.set(name, [rawHeaders[index + 1] ?? ""]);
-    else values.push(rawHeaders[index + 1] ?? "");
+    if (values === undefined) metadata.set(name, [value]);
+    else values.push(value);
   }
   for (const [name, values] of metadata) {
     if (metadata.get(`${name}-encoded`)?.[0] === "1") metadata.set(name, values.map(queryUnescape));

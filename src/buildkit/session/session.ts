@@ -1,15 +1,20 @@
-// One session with a daemon: the Session call, the tunnel in it, the server in that. Opened before a solve,
-// closed after it; anything between that ends it fails the build, so nothing here half-closes early.
+// One session with a daemon: opened before a solve, closed after it. Anything between that ends it fails the
+// build, so nothing here half-closes early.
 import { randomBytes } from "node:crypto";
 import { Control } from "../../gen/moby/buildkit/v1/control_pb.ts";
-import type { CallHeaders, Channel } from "../rpc/channel.ts";
+import type { ByteStream } from "../http2/byte-stream.ts";
+import { defaultKeepalive, type Keepalive } from "../http2/keepalive.ts";
+import { connectionFailed } from "../rpc/call-error.ts";
+import { methodPath, type CallHeaders } from "../rpc/channel.ts";
+import { requestHead } from "../rpc/http2-channel.ts";
+import type { Link } from "../rpc/link.ts";
 import { methodTable, type Attachable } from "./attachable.ts";
 import { headerValue } from "./frames.ts";
-import { serveSession } from "./server.ts";
-import { Tunnel } from "./tunnel.ts";
+import { healthMethod, serveSession } from "./server.ts";
+import { Tunnel, tunnelFrameBytes } from "./tunnel.ts";
 
 const closeDeadlineMs = 5_000;
-const healthMethod = "/grpc.health.v1.Health/Check";
+const dialMs = 20_000;
 
 /** An open session. */
 export interface Session {
@@ -17,7 +22,7 @@ export interface Session {
   readonly id: string;
   /** Settles when the daemon is gone from it: with the error of the Session call, or undefined after a clean end. */
   readonly ended: Promise<Error | undefined>;
-  /** Half-closes and waits for the daemon's end, at most 5 s; then cuts. Only after the solve is over. */
+  /** Ends it and waits for the daemon's end, at most 5 s; then cuts. Only after the solve is over. */
   close(): Promise<void>;
 }
 
@@ -49,29 +54,75 @@ function sessionHeaders(id: string, options: SessionOptions): CallHeaders {
   ];
 }
 
-/** Opens a session on a connection. Returns at once: the daemon waits for a session that a solve names. */
-export function openSession(channel: Channel, options: SessionOptions): Session {
+/** What an opened way of a session can do. */
+interface Way {
+  readonly ended: Promise<Error | undefined>;
+  /** Asks the daemon to end it. */
+  end(): void;
+  /** Ends it at once. */
+  cut(): void;
+}
+
+/**
+ * Opens a session as a Session call on a link. Returns at once: the daemon waits for a session that a solve names.
+ */
+export function sessionOnLink(link: Link, options: SessionOptions): Session {
   const id = newSessionId();
-  const call = channel.bidi(Control.method.session, sessionHeaders(id, options));
-  let failure: Error | undefined;
-  call.on("error", (error: Error) => (failure = error));
-  const ended = new Promise<Error | undefined>((resolve) => {
-    call.on("status", () => setImmediate(() => resolve(failure)));
+  const methods = methodTable(options.attachables);
+  return sessionOf(id, async (signal) => {
+    const connection = await link.connection(signal);
+    const { promise: ended, resolve } = Promise.withResolvers<Error | undefined>();
+    const head = requestHead(methodPath(Control.method.session), {
+      authority: link.authority,
+      headers: sessionHeaders(id, options),
+    });
+    let tunnel: Tunnel | undefined;
+    const stream = connection.request(head, (it) => {
+      tunnel = new Tunnel(it);
+      return tunnel.streamSink(resolve);
+    });
+    connection.widen(stream);
+    const server = serveSession(tunnel ?? new Tunnel(stream), methods, {
+      sendFrameBytes: tunnelFrameBytes,
+    });
+    void ended.then(() => server.destroy());
+    return { ended, end: () => stream.end(), cut: () => stream.reset() };
   });
-  const tunnel = new Tunnel(call);
-  tunnel.on("error", () => {}); // `ended` carries it
-  const server = serveSession(tunnel, methodTable(options.attachables));
-  void ended.then(() => server.destroy());
+}
+
+/** Dials the way of one session, which its headers describe. */
+export type SessionDialer = (headers: CallHeaders, signal: AbortSignal) => Promise<ByteStream>;
+
+/** Opens a session on bytes of its own, on which the daemon is the client: Docker's "/session". */
+export function sessionOnBytes(
+  dial: SessionDialer,
+  options: SessionOptions,
+  keepalive: Keepalive = defaultKeepalive,
+): Session {
+  const id = newSessionId();
+  const methods = methodTable(options.attachables);
+  return sessionOf(id, async (signal) => {
+    const bytes = await dial(sessionHeaders(id, options), signal);
+    const server = serveSession(bytes, methods, { keepalive });
+    const cut = (): void => server.destroy();
+    return { ended: server.closed, end: cut, cut };
+  });
+}
+
+function sessionOf(id: string, open: (signal: AbortSignal) => Promise<Way>): Session {
+  const givenUp = new AbortController();
+  const opening = open(AbortSignal.any([givenUp.signal, AbortSignal.timeout(dialMs)]));
+  const ended = opening.then((way) => way.ended).catch(connectionFailed);
   return {
     id,
     ended,
     async close() {
-      call.end();
-      const cut = setTimeout(() => call.cancel(), closeDeadlineMs);
+      givenUp.abort();
+      const way = await opening.catch(() => undefined);
+      way?.end();
+      const cut = setTimeout(() => way?.cut(), closeDeadlineMs);
       await ended;
       clearTimeout(cut);
-      server.destroy();
-      await server.closed;
     },
   };
 }

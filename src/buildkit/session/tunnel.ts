@@ -1,88 +1,69 @@
-// The byte stream inside Control.Session as a Duplex, for an HTTP/2 connection to run over.
-import { Duplex } from "node:stream";
-import type { BidiCall } from "../rpc/channel.ts";
+// The byte stream inside a Control.Session call: HTTP/2 within HTTP/2, without a copy between the two.
+import type { ByteSink, ByteStream } from "../http2/byte-stream.ts";
+import { defaultFrameBytes, frameHeadBytes, type HeaderList } from "../http2/protocol.ts";
+import type { Http2Stream, StreamSink } from "../http2/stream.ts";
+import { callEnd, type CallError } from "../rpc/call-error.ts";
+import { BytesMessageReader, bytesMessageHead } from "./bytes-messages.ts";
 
-/** A bidirectional call of byte messages: what the tunnel needs of one. */
-export type ByteCall = Pick<
-  BidiCall<{ data: Uint8Array }, { data: Uint8Array }>,
-  "write" | "end" | "cancel" | "pause" | "resume" | "on"
->;
+/** With frames of this size inside, each frame outside holds one of them. */
+export const tunnelFrameBytes = defaultFrameBytes - frameHeadBytes;
 
-const maxMessageBytes = 1024 * 1024; // well under what the daemon takes; keeps bursts small
+/** The bytes in a Session call. */
+export class Tunnel implements ByteStream {
+  readonly #stream: Http2Stream;
+  #sink: ByteSink | undefined;
 
-/**
- * Bytes written go out as messages, what comes in is read with the reader's pace. Ending the Duplex
- * half-closes the call: during a solve that fails the build, so only the session's end may do it.
- * Destroying it cancels the call.
- */
-export class Tunnel extends Duplex {
-  readonly #call: ByteCall;
-  #over = false;
-
-  constructor(call: ByteCall) {
-    super({ allowHalfOpen: true, highWaterMark: maxMessageBytes });
-    this.#call = call;
-    call.on("data", (message) => {
-      if (
-        !this.push(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length))
-      ) {
-        call.pause();
-      }
-    });
-    call.on("end", () => {
-      this.#over = true;
-      this.push(null);
-    });
-    call.on("error", (error) => {
-      this.#over = true;
-      this.destroy(error);
-    });
-    call.pause();
+  constructor(stream: Http2Stream) {
+    this.#stream = stream;
   }
 
-  override _read(): void {
-    this.#call.resume();
+  open(sink: ByteSink): void {
+    this.#sink = sink;
   }
 
-  override _write(
-    chunk: Buffer,
-    _encoding: BufferEncoding,
-    done: (error?: Error | null) => void,
-  ): void {
-    this.#send(chunk, done);
+  write(chunks: readonly Uint8Array[]): boolean {
+    let length = 0;
+    for (const chunk of chunks) length += chunk.length;
+    return this.#stream.write(bytesMessageHead(length), ...chunks);
   }
 
-  #send(chunk: Buffer, done: (error?: Error | null) => void): void {
-    if (this.#over) {
-      done(new Error("the session's stream has ended"));
-      return;
-    }
-    this.#call.write({ data: chunk }, done);
+  /** Half-closes the call: during a solve that fails the build, so only the session's end may do it. */
+  end(): void {
+    this.#stream.end();
   }
 
-  override _writev(
-    chunks: { chunk: Buffer; encoding: BufferEncoding }[],
-    done: (error?: Error | null) => void,
-  ): void {
-    const all = Buffer.concat(chunks.map(({ chunk }) => chunk));
-    const send = (from: number): void => {
-      const rest = all.subarray(from, from + maxMessageBytes);
-      const last = from + rest.length >= all.length;
-      this.#send(rest, (error) => {
-        if (last || (error !== undefined && error !== null)) done(error);
-        else send(from + rest.length);
-      });
+  /** Cancels the call. */
+  destroy(): void {
+    this.#stream.reset();
+  }
+
+  /** What the call's stream tells. `ended` hears how the daemon ended the call. */
+  streamSink(ended: (error: CallError | undefined) => void): StreamSink {
+    const stream = this.#stream;
+    const reader = new BytesMessageReader((bytes) => this.#sink?.bytes(bytes));
+    let head: HeaderList | undefined;
+    let trailers: HeaderList | undefined;
+    return {
+      headers(headers) {
+        if (head === undefined) head = headers;
+        else trailers = headers;
+      },
+      data(chunk) {
+        try {
+          reader.push(chunk);
+        } catch {
+          stream.reset();
+          return;
+        }
+        stream.consumed(chunk.length);
+      },
+      end: () => stream.end(), // a daemon that ends first waits for our end
+      drained: () => this.#sink?.drained(),
+      closed: (error) => {
+        const failure = callEnd({ head, trailers, error });
+        this.#sink?.closed(failure);
+        ended(failure);
+      },
     };
-    send(0);
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    if (!this.#over) this.#call.end();
-    done();
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.#over) this.#call.cancel();
-    done(error);
   }
 }

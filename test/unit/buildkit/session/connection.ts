@@ -1,9 +1,10 @@
 // A daemon's side of a session, in this process: an HTTP/2 client over the same bytes. Does not honour: flow
 // control limits of a network, and anything that buildkitd does by itself.
 import { connect, type ClientHttp2Session, type OutgoingHttpHeaders } from "node:http2";
-import { duplexPair } from "node:stream";
+import { DuplexBytes } from "../../../../src/buildkit/http2/byte-stream.ts";
 import { methodTable, type Attachable } from "../../../../src/buildkit/session/attachable.ts";
 import { FrameReader, frameHead } from "../../../../src/buildkit/session/frames.ts";
+import { pair } from "../http2/pair.ts";
 import { serveSession, type SessionServer } from "../../../../src/buildkit/session/server.ts";
 
 /** What came back from a call. */
@@ -24,8 +25,8 @@ export interface Connection {
 
 /** Serves the attachables and connects to them. */
 export function connection(...attachables: Attachable[]): Connection {
-  const [ours, theirs] = duplexPair();
-  const server = serveSession(ours, methodTable(attachables));
+  const [ours, theirs] = pair();
+  const server = serveSession(new DuplexBytes(ours), methodTable(attachables));
   const client = connect("http://localhost", { createConnection: () => theirs });
   client.on("error", () => {});
   return {

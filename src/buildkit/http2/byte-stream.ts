@@ -1,0 +1,147 @@
+// What HTTP/2 runs over: bytes both ways, without the machinery of a Node stream between them.
+import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
+
+/** Who takes what comes out of a byte stream. */
+export interface ByteSink {
+  /** Bytes of the peer; they may be kept. They can't be refused: HTTP/2 has its own flow control. */
+  bytes(chunk: Buffer): void;
+  /** There is room again after a `write` that returned false. */
+  drained(): void;
+  /** The stream is over, in whole; the last call. */
+  closed(error?: Error): void;
+}
+
+/** Bytes both ways. */
+export interface ByteStream {
+  /** Called once; nothing is delivered before. */
+  open(sink: ByteSink): void;
+  /** Takes all the chunks, which must not change any more. False: wait for `drained` before more bulk. */
+  write(chunks: readonly Uint8Array[]): boolean;
+  /** Ends our direction after what was written. */
+  end(): void;
+  /** Ends it at once. */
+  destroy(): void;
+}
+
+const backlogBytes = 512 * 1024;
+const slabBytes = 1024 * 1024;
+const minReadBytes = 256 * 1024;
+
+/** Any Duplex as a byte stream: a socket, an exec, a WebSocket, a process's stdio. */
+export class DuplexBytes implements ByteStream {
+  readonly #duplex: Duplex;
+  #behind = false;
+
+  constructor(duplex: Duplex) {
+    this.#duplex = duplex;
+  }
+
+  open(sink: ByteSink): void {
+    this.listen(sink);
+    this.#duplex.on("data", (chunk: Buffer) => sink.bytes(chunk));
+  }
+
+  /** Everything but bytes. */
+  protected listen(sink: ByteSink): void {
+    const duplex = this.#duplex;
+    let failure: Error | undefined;
+    let over = false;
+    const close = (): void => {
+      if (over) return;
+      over = true;
+      sink.closed(failure);
+    };
+    duplex.on("error", (error: Error) => {
+      failure = error;
+    });
+    // A peer that half-closes an HTTP/2 connection has left it.
+    duplex.on("end", () => {
+      close();
+      duplex.destroy();
+    });
+    duplex.on("close", close);
+    duplex.on("drain", () => {
+      if (!this.#behind) return;
+      this.#behind = false;
+      sink.drained();
+    });
+    if (duplex.destroyed) setImmediate(close);
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    const duplex = this.#duplex;
+    if (duplex.destroyed || duplex.writableEnded) return true;
+    duplex.cork();
+    for (const chunk of chunks) duplex.write(chunk);
+    duplex.uncork();
+    this.#behind = duplex.writableNeedDrain && duplex.writableLength >= backlogBytes;
+    return !this.#behind;
+  }
+
+  end(): void {
+    if (!this.#duplex.writableEnded) this.#duplex.end();
+  }
+
+  destroy(): void {
+    this.#duplex.destroy();
+  }
+}
+
+/** Options for `net.connect` or `tls.connect`: how bytes are read when a `SocketBytes` takes the socket. */
+export interface SlabReader {
+  readonly onread: {
+    buffer(): Uint8Array;
+    callback(length: number, buffer: Uint8Array): boolean;
+  };
+  /** Where bytes go; those that come before it is known wait here. */
+  deliver(to: (chunk: Buffer) => void): void;
+}
+
+/**
+ * Reads of up to 1 MiB into slabs that are cut as they fill: as few system calls as possible and no copy.
+ * A slab lives as long as somebody keeps a part of it.
+ */
+export function slabReader(): SlabReader {
+  let slab = Buffer.allocUnsafeSlow(slabBytes);
+  let used = 0;
+  let sink: ((chunk: Buffer) => void) | undefined;
+  const early: Buffer[] = [];
+  return {
+    onread: {
+      buffer() {
+        if (slabBytes - used < minReadBytes) {
+          slab = Buffer.allocUnsafeSlow(slabBytes);
+          used = 0;
+        }
+        return slab.subarray(used);
+      },
+      callback(length) {
+        const chunk = slab.subarray(used, used + length);
+        used += length;
+        if (sink === undefined) early.push(chunk);
+        else sink(chunk);
+        return true;
+      },
+    },
+    deliver(to) {
+      sink = to;
+      for (const chunk of early.splice(0)) to(chunk);
+    },
+  };
+}
+
+/** A socket that was created with a slab reader's `onread`. */
+export class SocketBytes extends DuplexBytes {
+  readonly #reader: SlabReader;
+
+  constructor(socket: Socket, reader: SlabReader) {
+    super(socket);
+    this.#reader = reader;
+  }
+
+  override open(sink: ByteSink): void {
+    this.listen(sink);
+    this.#reader.deliver((chunk) => sink.bytes(chunk));
+  }
+}

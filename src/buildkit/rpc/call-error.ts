@@ -1,0 +1,86 @@
+// How a gRPC call over our own HTTP/2 ended: from headers, trailers or the stream's error to a status. Pure.
+import { errorCode, type HeaderList, type Http2Error } from "../http2/protocol.ts";
+import { decodeStatusMessage } from "../session/frames.ts";
+import type { FailedCall } from "./channel.ts";
+
+/** A call that failed, in the shape that every Channel rejects with. */
+export class CallError extends Error implements FailedCall {
+  readonly code: number;
+  readonly details: string;
+  readonly metadata: { get(key: string): readonly (string | Buffer)[] };
+
+  constructor(code: number, details: string, trailers: HeaderList = []) {
+    super(`${code}: ${details}`);
+    this.name = "CallError";
+    this.code = code;
+    this.details = details;
+    this.metadata = {
+      get: (key) =>
+        trailers
+          .filter(([name]) => name === key)
+          .map(([, value]) => (key.endsWith("-bin") ? Buffer.from(value, "base64") : value)),
+    };
+  }
+}
+
+const cancelled = 1;
+const unknown = 2;
+const internal = 13;
+const unavailable = 14;
+
+/** What came of a call beside its messages. */
+export interface CallHeads {
+  readonly head: HeaderList | undefined;
+  readonly trailers: HeaderList | undefined;
+  readonly error?: Http2Error | undefined;
+}
+
+/** The failure of a call that is over; undefined for status OK. */
+export function callEnd({ head, trailers, error }: CallHeads): CallError | undefined {
+  // A call that ends without messages has its status in the head.
+  const last = trailers ?? head ?? [];
+  const status = valueOf(last, "grpc-status");
+  if (status !== undefined && /^\d{1,3}$/.test(status)) {
+    const details = decodeStatusMessage(valueOf(last, "grpc-message") ?? "");
+    return Number(status) === 0 ? undefined : new CallError(Number(status), details, last);
+  }
+  if (error !== undefined) return new CallError(codeOf(error), error.message);
+  const http = valueOf(head ?? [], ":status");
+  if (http !== undefined && http !== "200")
+    return new CallError(codeOfHttp(http), `the server answered HTTP ${http} and not gRPC`);
+  return new CallError(internal, "the call ended without a status");
+}
+
+function valueOf(headers: HeaderList, name: string): string | undefined {
+  return headers.find(([each]) => each === name)?.[1];
+}
+
+/** gRPC's table of HTTP/2 codes (PROTOCOL-HTTP2); code 0 is a connection that ended. */
+function codeOf(error: Http2Error): number {
+  if (error.code === errorCode.cancel) return cancelled;
+  if (error.code === errorCode.noError || error.unprocessed) return unavailable;
+  if (error.code === errorCode.enhanceYourCalm) return 8;
+  return error.code === errorCode.refusedStream ? unavailable : internal;
+}
+
+/** gRPC's table of HTTP statuses, for proxies that answer themselves. */
+function codeOfHttp(status: string): number {
+  const codes: Readonly<Record<string, number>> = {
+    "400": internal,
+    "401": 16,
+    "403": 7,
+    "404": 12,
+    "429": unavailable,
+    "502": unavailable,
+    "503": unavailable,
+    "504": unavailable,
+  };
+  return codes[status] ?? unknown;
+}
+
+/** The failure of a call whose connection could not be made, or broke. */
+export function connectionFailed(error: unknown): CallError {
+  if (error instanceof CallError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new CallError(unavailable, `connection error: ${message}`);
+}
