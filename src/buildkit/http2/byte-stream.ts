@@ -75,7 +75,8 @@ export class DuplexBytes implements ByteStream {
     duplex.cork();
     for (const chunk of chunks) duplex.write(chunk);
     duplex.uncork();
-    this.#behind = duplex.writableNeedDrain && duplex.writableLength >= backlogBytes;
+    // Once behind, behind until it is drained: whoever was told so waits for that.
+    this.#behind ||= duplex.writableNeedDrain && duplex.writableLength >= backlogBytes;
     return !this.#behind;
   }
 
