@@ -144,8 +144,9 @@ export class Outbound {
   /** One frame of this stream, which then stands last. */
   #sendFrom(stream: Http2Stream): void {
     const { queued, sendWindow, ending } = stream;
-    const bytes = Math.min(queued, this.#frameBytes, sendWindow.left, this.#window.left);
-    if (queued > 0 && bytes <= 0) {
+    const window = Math.max(0, Math.min(sendWindow.left, this.#window.left));
+    const bytes = Math.min(queued, this.#frameBytes, window);
+    if (queued > 0 && bytes === 0) {
       if (sendWindow.left > 0) this.#starved.add(stream);
       return;
     }

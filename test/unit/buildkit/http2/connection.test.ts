@@ -1,0 +1,465 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http2";
+import { connect, type AddressInfo } from "node:net";
+import fc from "fast-check";
+import { DuplexBytes } from "../../../../src/buildkit/http2/byte-stream.ts";
+import { bulkWindowBytes, Http2Connection } from "../../../../src/buildkit/http2/connection.ts";
+import type { FrameWriter } from "../../../../src/buildkit/http2/frame-writer.ts";
+import { encodeHeaders } from "../../../../src/buildkit/http2/hpack.ts";
+import { errorCode, flag, frameType, setting } from "../../../../src/buildkit/http2/protocol.ts";
+import type { StreamSink } from "../../../../src/buildkit/http2/stream.ts";
+import { pair } from "./pair.ts";
+import { type Peer, peerOf, recorder, type Recorder, requestHeaders } from "./peer.ts";
+
+/** A server of ours whose streams are recorded. */
+function server(eager = false): { peer: Peer; streams: Recorder[] } {
+  const streams: Recorder[] = [];
+  const peer = peerOf({
+    role: "server",
+    accept(stream) {
+      const it = recorder(stream, eager);
+      streams.push(it);
+      return it;
+    },
+  });
+  return { peer, streams };
+}
+
+const ping = (writer: FrameWriter): void => writer.ping(Buffer.from("12345678"), false);
+
+describe("an HTTP/2 connection", () => {
+  it("carries bytes both ways between two of ours, whatever their sizes", async function () {
+    this.timeout(20_000);
+    const sizes = fc.array(fc.integer({ min: 0, max: 200_000 }), { minLength: 1, maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(sizes, async (parts) => {
+        const [near, far] = pair();
+        const echo = new Http2Connection(new DuplexBytes(far), {
+          role: "server",
+          accept: (stream): StreamSink => {
+            stream.respond([[":status", "200"]]);
+            return {
+              headers() {},
+              data(chunk) {
+                stream.write(chunk);
+                stream.consumed(chunk.length);
+              },
+              end: () => stream.end([["done", "yes"]]),
+              drained() {},
+              closed() {},
+            };
+          },
+        });
+        const client = new Http2Connection(new DuplexBytes(near), { role: "client" });
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const got: Buffer[] = [];
+        const heads: unknown[] = [];
+        const stream = client.request(requestHeaders, (it) => ({
+          headers: (headers) => void heads.push(headers),
+          data(chunk) {
+            got.push(chunk);
+            it.consumed(chunk.length);
+          },
+          end() {},
+          drained() {},
+          closed: () => resolve(),
+        }));
+        const sent = parts.map((size, index) => Buffer.alloc(size, index + 1));
+        for (const chunk of sent) stream.write(chunk);
+        stream.end();
+        await promise;
+        assert.deepEqual(heads, [[[":status", "200"]], [["done", "yes"]]]);
+        assert.ok(Buffer.concat(got).equals(Buffer.concat(sent)));
+        client.close();
+        assert.equal(await client.closed, undefined);
+        assert.equal(await echo.closed, undefined);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it("speaks with node:http2", async () => {
+    const nodes = createServer().on("stream", (stream) => {
+      stream.respond({ ":status": 200 });
+      stream.pipe(stream);
+    });
+    await new Promise<void>((resolve) => nodes.listen(0, "127.0.0.1", resolve));
+    const socket = connect((nodes.address() as AddressInfo).port, "127.0.0.1");
+    const client = new Http2Connection(new DuplexBytes(socket), { role: "client" });
+    let bytes = 0;
+    await new Promise<void>((resolve) => {
+      const stream = client.request(requestHeaders, (it) => ({
+        headers() {},
+        data(chunk) {
+          bytes += chunk.length;
+          it.consumed(chunk.length);
+        },
+        end() {},
+        drained() {},
+        closed: () => resolve(),
+      }));
+      stream.write(Buffer.alloc(3_000_000));
+      stream.end();
+    });
+    assert.equal(bytes, 3_000_000);
+    client.close();
+    await client.closed;
+    await new Promise((resolve) => nodes.close(resolve));
+  });
+
+  it("answers a PING in the same turn", () => {
+    const { peer } = server();
+    peer.say(ping);
+    const answer = peer.heard.at(-1);
+    assert.deepEqual([answer?.type, answer?.flags], [frameType.ping, flag.ack]);
+    assert.equal(answer?.payload.toString(), "12345678");
+  });
+
+  it("puts small writes into one frame", async () => {
+    const { peer, streams } = server();
+    peer.headers(1, requestHeaders);
+    for (let index = 0; index < 100; index++) streams[0]?.stream.write(Buffer.alloc(10));
+    await new Promise(setImmediate);
+    const data = peer.heard.filter(({ type }) => type === frameType.data);
+    assert.deepEqual([data.length, peer.dataBytes], [1, 1000]);
+  });
+
+  it("lets streams take turns", async () => {
+    const { peer, streams } = server();
+    for (const id of [1, 3]) peer.headers(id, requestHeaders);
+    for (const { stream } of streams) stream.write(Buffer.alloc(32_768));
+    await new Promise(setImmediate);
+    const data = peer.heard.filter(({ type }) => type === frameType.data);
+    assert.deepEqual(
+      data.map(({ streamId }) => streamId),
+      [1, 3, 1, 3],
+    );
+  });
+});
+
+describe("flow control", () => {
+  it("sends no more than the peer's windows allow, and goes on when they grow", async () => {
+    const { peer, streams } = server();
+    peer.headers(1, requestHeaders);
+    const [it] = streams;
+    assert.equal(it?.stream.write(Buffer.alloc(2_000_000)), false);
+    await new Promise(setImmediate);
+    assert.equal(peer.dataBytes, 65_535);
+    peer.say((writer) => writer.windowUpdate(1, 100_000));
+    assert.equal(peer.dataBytes, 65_535); // the connection's own window is used up
+    peer.say((writer) => writer.windowUpdate(0, 50_000));
+    assert.equal(peer.dataBytes, 115_535);
+    peer.say((writer) => writer.windowUpdate(0, 10_000_000));
+    assert.equal(peer.dataBytes, 165_535);
+    peer.say((writer) => writer.settings([[setting.initialWindowSize, 5_000_000]]));
+    assert.equal(peer.dataBytes, 2_000_000);
+    assert.deepEqual(it?.events, ["drained"]);
+  });
+
+  it("waits when a smaller initial window makes a stream's window negative", async () => {
+    const { peer, streams } = server();
+    peer.headers(1, requestHeaders);
+    streams[0]?.stream.write(Buffer.alloc(60_000));
+    await new Promise(setImmediate);
+    peer.say((writer) => writer.settings([[setting.initialWindowSize, 10_000]]));
+    streams[0]?.stream.write(Buffer.alloc(1000));
+    await new Promise(setImmediate);
+    assert.equal(peer.dataBytes, 60_000);
+    peer.say((writer) => writer.windowUpdate(1, 50_500));
+    assert.equal(peer.dataBytes, 60_500);
+  });
+
+  it("gives credit only for what is consumed", () => {
+    const { peer, streams } = server();
+    peer.headers(1, requestHeaders);
+    peer.data(1, Buffer.alloc(60_000));
+    const grants = () =>
+      peer.heard.filter(({ type, streamId }) => type === frameType.windowUpdate && streamId === 1);
+    assert.equal(grants().length, 0);
+    streams[0]?.stream.consumed(60_000);
+    peer.say(ping);
+    assert.deepEqual(
+      grants().map(({ payload }) => payload.readUInt32BE(0)),
+      [60_000],
+    );
+  });
+
+  it("ends a connection whose peer sends more than it may", () => {
+    const { peer } = server();
+    peer.headers(1, requestHeaders);
+    peer.data(1, Buffer.alloc(70_000));
+    assert.deepEqual([peer.goAway, peer.ended], [errorCode.flowControlError, true]);
+  });
+
+  it("keeps a stream that nobody reads from holding up others", () => {
+    const { peer, streams } = server();
+    for (let index = 0; index < 12; index++) {
+      peer.headers(2 * index + 1, requestHeaders);
+      const stream = streams[index]?.stream;
+      if (stream !== undefined) peer.connection.widen(stream);
+      const window = index < 8 ? bulkWindowBytes : 65_535;
+      peer.data(2 * index + 1, Buffer.alloc(window));
+    }
+    peer.headers(101, requestHeaders);
+    peer.data(101, Buffer.from("health"), true);
+    assert.deepEqual([streams.at(-1)?.bytes, peer.goAway], [6, undefined]);
+  });
+
+  it("gives back what came for streams that are over", () => {
+    const { peer, streams } = server();
+    peer.headers(1, requestHeaders);
+    peer.data(1, Buffer.alloc(60_000));
+    streams[0]?.stream.reset();
+    for (let index = 0; index < 5000; index++) peer.data(1, Buffer.alloc(60_000));
+    assert.equal(peer.goAway, undefined);
+  });
+
+  const overflows: [sentence: string, say: (writer: FrameWriter) => void, fatal: boolean][] = [
+    ["a connection", (writer) => writer.windowUpdate(0, 2 ** 31 - 1), true],
+    ["a stream", (writer) => writer.windowUpdate(1, 2 ** 31 - 1), false],
+  ];
+  for (const [sentence, say, fatal] of overflows) {
+    it(`ends ${sentence} whose window overflows`, () => {
+      const { peer, streams } = server();
+      peer.headers(1, requestHeaders);
+      peer.say(say);
+      peer.say(say);
+      assert.equal(peer.goAway, fatal ? errorCode.flowControlError : undefined);
+      assert.deepEqual(streams[0]?.events, [`closed ${errorCode.flowControlError}`]);
+    });
+  }
+});
+
+describe("a peer that breaks the rules", () => {
+  const block = encodeHeaders(requestHeaders);
+  const raw =
+    (type: number, flags: number, streamId: number, payload: Uint8Array) =>
+    (writer: FrameWriter): void => {
+      writer.head(payload.length, type, flags, streamId);
+      writer.add(payload);
+    };
+  const none = Buffer.alloc(0);
+  const { protocolError, frameSizeError, compressionError, enhanceYourCalm } = errorCode;
+  const fatal: [sentence: string, say: (writer: FrameWriter) => void, code: number][] = [
+    ["DATA on stream 0", raw(0, 0, 0, none), protocolError],
+    ["DATA on a stream that never was", raw(0, 0, 5, none), protocolError],
+    ["HEADERS on stream 0", raw(1, 4, 0, block), protocolError],
+    ["HEADERS on an even stream", raw(1, 4, 2, block), protocolError],
+    ["a header block that is interrupted", (w) => (raw(1, 0, 1, block)(w), ping(w)), protocolError],
+    ["CONTINUATION out of nowhere", raw(9, 4, 1, block), protocolError],
+    ["more padding than payload", raw(1, 4 | 8, 1, Buffer.from([9, 0])), protocolError],
+    ["a broken header block", raw(1, 4, 1, Buffer.from([0x80])), compressionError],
+    ["PUSH_PROMISE", raw(5, 4, 1, block), protocolError],
+    ["a PING of 7 bytes", raw(6, 0, 0, Buffer.alloc(7)), frameSizeError],
+    ["a PING on a stream", raw(6, 0, 1, Buffer.alloc(8)), protocolError],
+    ["SETTINGS of 5 bytes", raw(4, 0, 0, Buffer.alloc(5)), frameSizeError],
+    ["an acknowledgement with payload", raw(4, 1, 0, Buffer.alloc(6)), frameSizeError],
+    ["RST_STREAM on a stream that never was", raw(3, 0, 7, Buffer.alloc(4)), protocolError],
+    ["a window that grows by nothing", raw(8, 0, 0, Buffer.alloc(4)), protocolError],
+    [
+      "an initial window that is too large",
+      (w) => w.settings([[setting.initialWindowSize, 2 ** 31]]),
+      errorCode.flowControlError,
+    ],
+    ["frames that are too small", (w) => w.settings([[setting.maxFrameSize, 1]]), protocolError],
+    [
+      "CONTINUATIONs without end",
+      (w) => {
+        raw(1, 0, 1, none)(w);
+        for (let index = 0; index < 2000; index++) raw(9, 0, 1, none)(w);
+      },
+      enhanceYourCalm,
+    ],
+    [
+      "a header block without end",
+      (w) => {
+        raw(1, 0, 1, none)(w);
+        for (let index = 0; index < 300; index++) raw(9, 0, 1, Buffer.alloc(16_384))(w);
+      },
+      enhanceYourCalm,
+    ],
+    ["a flood of PINGs", (w) => repeat(40_000, () => ping(w)), enhanceYourCalm],
+    ["a flood of SETTINGS", (w) => repeat(40_000, () => w.settings([])), enhanceYourCalm],
+    [
+      "a flood of empty DATA",
+      (w) => {
+        raw(1, 4, 1, block)(w);
+        repeat(40_000, () => w.head(0, 0, 0, 1));
+      },
+      enhanceYourCalm,
+    ],
+    [
+      "streams that are reset as soon as they are opened",
+      (w) =>
+        repeat(2000, (index) => {
+          raw(1, 4, 2 * index + 1, block)(w);
+          w.reset(2 * index + 1, errorCode.cancel);
+        }),
+      enhanceYourCalm,
+    ],
+  ];
+  for (const [sentence, say, code] of fatal) {
+    it(`loses its connection for ${sentence}`, async () => {
+      const { peer, streams } = server();
+      peer.say(say);
+      assert.equal(peer.goAway, code);
+      assert.ok((await peer.connection.closed) instanceof Error);
+      assert.ok(streams.every(({ events }) => events.at(-1)?.startsWith("closed") === true));
+    });
+  }
+
+  it("loses its connection when it does not begin with SETTINGS", () => {
+    const peer = peerOf({ role: "client" }, false);
+    peer.say(ping);
+    assert.equal(peer.goAway, errorCode.protocolError);
+  });
+
+  it("loses its connection when it asks and does not read", () => {
+    const { peer } = server();
+    peer.headers(1, requestHeaders);
+    peer.room = false;
+    peer.say(ping);
+    for (let index = 0; index < 19_000 && peer.goAway === undefined; index++)
+      peer.say((writer) => repeat(100, () => ping(writer)));
+    assert.equal(peer.goAway, errorCode.enhanceYourCalm);
+  });
+
+  const streamFaults: [sentence: string, headers: [string, string][], code: number][] = [
+    ["names in upper case", [["A", "b"]], errorCode.protocolError],
+    [
+      "a pseudo-header at the end",
+      [
+        ["a", "b"],
+        [":path", "/"],
+      ],
+      errorCode.protocolError,
+    ],
+    [
+      "a pseudo-header twice",
+      [
+        [":path", "/"],
+        [":path", "/"],
+      ],
+      errorCode.protocolError,
+    ],
+    ["HTTP/1's headers", [["connection", "close"]], errorCode.protocolError],
+  ];
+  for (const [sentence, headers, code] of streamFaults) {
+    it(`loses only its stream for ${sentence}`, () => {
+      const { peer, streams } = server();
+      peer.headers(1, headers);
+      const reset = peer.heard.at(-1);
+      assert.deepEqual([reset?.type, reset?.payload.readUInt32BE(0)], [frameType.reset, code]);
+      peer.headers(3, requestHeaders);
+      assert.deepEqual([streams.length, peer.goAway], [1, undefined]);
+    });
+  }
+
+  it("is refused the stream that is one too many", () => {
+    const { peer, streams } = server();
+    for (let index = 0; index <= 1024; index++) peer.headers(2 * index + 1, requestHeaders);
+    const reset = peer.heard.at(-1);
+    assert.deepEqual([streams.length, reset?.type, reset?.streamId], [1024, frameType.reset, 2049]);
+    assert.equal(reset?.payload.readUInt32BE(0), errorCode.refusedStream);
+  });
+
+  it("never breaks us, whatever it sends", () => {
+    const frames = fc.array(
+      fc.record({
+        type: fc.nat(10),
+        flags: fc.nat(255),
+        id: fc.nat(6),
+        payload: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constant(new Uint8Array(block))),
+      }),
+    );
+    fc.assert(
+      fc.property(frames, (sent) => {
+        const { peer } = server(true);
+        for (const { type, flags, id, payload } of sent) peer.say(raw(type, flags, id, payload));
+        assert.notEqual(peer.goAway, errorCode.internalError);
+        peer.connection.destroy();
+      }),
+    );
+  });
+});
+
+describe("a client of HTTP/2", () => {
+  it("waits until the peer allows another stream", async () => {
+    const peer = peerOf({ role: "client" }, false);
+    peer.say((writer) => writer.settings([[setting.maxConcurrentStreams, 1]]));
+    const first = peer.connection.request(requestHeaders, (stream) => recorder(stream));
+    const second = peer.connection.request(requestHeaders, (stream) => recorder(stream));
+    second.write(Buffer.from("x"));
+    await new Promise(setImmediate);
+    assert.deepEqual([first.id, second.id], [1, 0]);
+    first.reset();
+    await new Promise(setImmediate);
+    assert.deepEqual([second.id, peer.dataBytes], [3, 1]);
+  });
+
+  it("ends the streams that a leaving peer has not looked at, and finishes the others", async () => {
+    const peer = peerOf({ role: "client" });
+    const sinks: Recorder[] = [];
+    for (let index = 0; index < 2; index++) {
+      peer.connection.request(requestHeaders, (stream) => {
+        const it = recorder(stream);
+        sinks.push(it);
+        return it;
+      });
+    }
+    peer.say((writer) => writer.goAway(1, errorCode.noError, "bye"));
+    assert.equal(peer.connection.usable, false);
+    assert.deepEqual(sinks[1]?.events, ["closed 0"]);
+    sinks[0]?.stream.end();
+    await new Promise(setImmediate);
+    peer.headers(1, [[":status", "200"]], true);
+    assert.deepEqual(sinks[0]?.events, ["headers :status=200", "end", "closed"]);
+    assert.equal(peer.ended, true);
+  });
+
+  it("tells its streams when the bytes end", async () => {
+    const peer = peerOf({ role: "client" });
+    let sink: Recorder | undefined;
+    peer.connection.request(requestHeaders, (stream) => (sink = recorder(stream)));
+    peer.connection.destroy(new Error("gone"));
+    assert.deepEqual(sink?.events, ["closed 0"]);
+    assert.equal((await peer.connection.closed)?.message, "gone");
+  });
+
+  it("says that it uses no header table when the peer changes its size", async () => {
+    const peer = peerOf({ role: "client" });
+    peer.say((writer) => writer.settings([[setting.headerTableSize, 0]]));
+    peer.connection.request(requestHeaders, (stream) => recorder(stream));
+    await new Promise(setImmediate);
+    assert.equal(peer.heard.find(({ type }) => type === frameType.headers)?.payload[0], 0x20);
+  });
+});
+
+describe("keepalive", () => {
+  const keepalive = { idleMs: 20, answerMs: 30, politeMs: 60_000 };
+
+  it("ends a connection whose peer is gone without a word", async () => {
+    const peer = peerOf({ role: "client", keepalive });
+    let sink: Recorder | undefined;
+    peer.connection.request(requestHeaders, (stream) => (sink = recorder(stream)));
+    assert.match(String(await peer.connection.closed), /silent/);
+    assert.deepEqual(sink?.events, ["closed 0"]);
+    assert.ok(peer.heard.some(({ type }) => type === frameType.ping));
+  });
+
+  it("asks a silent peer that answers only once in a while", async () => {
+    const peer = peerOf({ role: "client", keepalive });
+    const pings = () => peer.heard.filter(({ type }) => type === frameType.ping).length;
+    const answer = setInterval(() => {
+      if (pings() > 0) peer.say((writer) => writer.ping(Buffer.alloc(8), true));
+    }, 5);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    clearInterval(answer);
+    assert.equal(pings(), 1);
+    peer.connection.destroy();
+  });
+});
+
+function repeat(times: number, work: (index: number) => void): void {
+  for (let index = 0; index < times; index++) work(index);
+}
