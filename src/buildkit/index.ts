@@ -57,7 +57,16 @@ export {
   type SubrequestResult,
   type Target,
 } from "./gateway/subrequests.ts";
-export { endpointText, parseEndpoint, type Endpoint, type TlsMaterial } from "./rpc/endpoint.ts";
+export {
+  endpointText,
+  parseEndpoint,
+  type DockerEndpoint,
+  type Endpoint,
+  type StreamEndpoint,
+  type TcpEndpoint,
+  type TlsMaterial,
+  type UnixEndpoint,
+} from "./rpc/endpoint.ts";
 export { BuildkitError, type BuildkitErrorInit } from "./errors/errors.ts";
 export type {
   ErrorDetails,

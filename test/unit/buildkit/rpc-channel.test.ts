@@ -30,7 +30,11 @@ const statusPath = methodPath(Control.method.status);
 const sessionPath = methodPath(Control.method.session);
 
 /** A channel to a server of these methods, both ours; counts how often it is dialled. */
-function channelTo(methods: Methods): { channel: Http2Channel; dials: () => number; cut(): void } {
+function channelTo(methods: Methods): {
+  readonly channel: Http2Channel;
+  readonly dials: () => number;
+  readonly cut: () => void;
+} {
   let dials = 0;
   let cut = (): void => {};
   const link = new Link({

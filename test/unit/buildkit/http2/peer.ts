@@ -80,7 +80,8 @@ export function peerOf(options: ConnectionOptions, greets = true): Peer {
   const say = (work: (writer: FrameWriter) => void): void => {
     const writer = new FrameWriter();
     work(writer);
-    sink?.bytes(Buffer.concat(writer.take()));
+    for (const chunk of writer.take())
+      sink?.bytes(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
   };
   if (greets) {
     say((writer) => {
@@ -151,4 +152,18 @@ export function recorder(stream: Http2Stream, eager = false): Recorder {
     drained: () => void events.push("drained"),
     closed: (error) => void events.push(error === undefined ? "closed" : `closed ${error.code}`),
   };
+}
+
+/** A server of ours whose streams are recorded. */
+export function server(eager = false): { peer: Peer; streams: Recorder[] } {
+  const streams: Recorder[] = [];
+  const peer = peerOf({
+    role: "server",
+    accept(stream) {
+      const it = recorder(stream, eager);
+      streams.push(it);
+      return it;
+    },
+  });
+  return { peer, streams };
 }
