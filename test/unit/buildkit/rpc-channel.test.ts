@@ -58,7 +58,7 @@ function streaming(handle: (stream: MessageStream) => Promise<void>): StreamMeth
   return { kind: "stream", handle };
 }
 
-const signal = AbortSignal.timeout(60_000);
+const { signal } = new AbortController(); // never aborts: each call ends by itself
 const bytes = (data: Uint8Array): Uint8Array =>
   toBinary(BytesMessageSchema, create(BytesMessageSchema, { data: Uint8Array.from(data) }));
 const forever = (stream: MessageStream): Promise<void> =>
