@@ -137,6 +137,14 @@ export function durationMs(written: string): number {
   return (((hours ?? 0) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0)) * 1000;
 }
 
+/**
+ * An object of Kubernetes' own whose members the API server keeps as they are and checks where they
+ * are used; `known` are the members that Kiln itself reads.
+ */
+export function open<S extends z.ZodRawShape>(known: S) {
+  return z.looseObject(known).meta({ "x-kubernetes-preserve-unknown-fields": true });
+}
+
 type Members = Record<string, z.ZodType>;
 
 /** A value with exactly one of the members set. Narrow it with `only`. */

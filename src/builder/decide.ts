@@ -2,9 +2,12 @@
 // list of objects out. Repeating it changes nothing.
 
 import type { KubeObject } from "../kube/object.ts";
+import { daemonConfig } from "./config/daemon.ts";
+import type { Problem } from "./health/problem.ts";
 import { networkPolicy, service } from "./kubernetes/access.ts";
 import { contentHash } from "./kubernetes/hash.ts";
-import type { BuildkitImages } from "./kubernetes/input.ts";
+import type { BuildkitImages, RenderInput } from "./kubernetes/input.ts";
+import { PatchError } from "./kubernetes/patch.ts";
 import { templateHashOf, workload, type Workload } from "./kubernetes/workload.ts";
 import { controlledBy } from "../kube/object.ts";
 import { storageHashAnnotation } from "./names.ts";
@@ -24,6 +27,8 @@ export interface DecideInput {
   readonly defaultConfig: string | undefined;
   /** Of the namespace's server certificate. Only for kubernetes. */
   readonly tlsFingerprint: string | undefined;
+  /** Of the Secrets and ConfigMaps that its pods use; see kubernetes/contents.ts. */
+  readonly contentFingerprint?: string | undefined;
   /** By the uid of the live object. */
   readonly written: ReadonlyMap<string, Written>;
 }
@@ -36,6 +41,8 @@ export interface Decision {
   readonly templateHash: string | undefined;
   /** Whether everything that is there is as it should be and nothing has to be written. */
   readonly settled: boolean;
+  /** Why the pods cannot be made as the spec asks; those that are there stay as they are. */
+  readonly problem?: Problem;
 }
 
 const nothing: Decision = { remove: [], apply: [], templateHash: undefined, settled: true };
@@ -51,24 +58,12 @@ export function decide(world: BuilderWorld, input: DecideInput): Decision {
     const remove = [...workloads, ...services, ...networkPolicies].filter(isStaying);
     return { ...nothing, remove, settled: remove.length === 0 };
   }
-  const render = {
-    ref: world.ref,
-    namespace: world.namespace,
-    kilnNamespace: input.kilnNamespace,
-    owner: controlledBy(world.object),
-    driver,
-    config: world.spec.buildkitd?.config ?? input.defaultConfig,
-    images: input.images,
-    tlsFingerprint: input.tlsFingerprint ?? "",
-  };
-  const desired = workload(render);
+  const rendered = render(world, driver, input);
+  if ("problem" in rendered) return { ...nothing, problem: rendered.problem };
+  const { desired } = rendered;
   const outdated = workloads.filter((live) => isOther(live, desired));
   const isBlocked = outdated.some((live) => live.kind === desired.kind);
-  const wanted: KubeObject[] = [
-    service(render),
-    networkPolicy(render),
-    ...(isBlocked ? [] : [desired]),
-  ];
+  const wanted: KubeObject[] = [...rendered.around, ...(isBlocked ? [] : [desired])];
   const live = [...workloads, ...services, ...networkPolicies];
   const apply = wanted.filter((object) => !isAsWanted(find(live, object), object, input.written));
   return {
@@ -77,6 +72,39 @@ export function decide(world: BuilderWorld, input: DecideInput): Decision {
     templateHash: templateHashOf(desired),
     settled: outdated.length === 0 && apply.length === 0,
   };
+}
+
+/** All objects of a Builder with pods, or why they cannot be made. */
+export function render(
+  world: Pick<BuilderWorld, "ref" | "namespace" | "object" | "spec">,
+  driver: RenderInput["driver"],
+  input: DecideInput,
+):
+  | { readonly desired: Workload; readonly around: readonly KubeObject[] }
+  | { readonly problem: Problem } {
+  const { spec } = world;
+  if (spec === undefined) throw new TypeError("a Builder without a spec has no objects");
+  const config = daemonConfig(spec, input.defaultConfig);
+  if ("problem" in config) return config;
+  const from: RenderInput = {
+    ref: world.ref,
+    namespace: world.namespace,
+    kilnNamespace: input.kilnNamespace,
+    owner: controlledBy(world.object),
+    driver,
+    buildkitd: spec.buildkitd,
+    config: config.text,
+    images: input.images,
+    tlsFingerprint: input.tlsFingerprint ?? "",
+    contentFingerprint: input.contentFingerprint,
+  };
+  try {
+    return { desired: workload(from), around: [service(from), networkPolicy(from)] };
+  } catch (error) {
+    if (!(error instanceof PatchError)) throw error;
+    const message = `spec.kubernetes.${error.message}: correct podTemplatePatch.`;
+    return { problem: { reason: "InvalidPodTemplatePatch", message } };
+  }
 }
 
 /** What `written` remembers of an object that was sent. */

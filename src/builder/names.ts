@@ -19,6 +19,8 @@ export const storageHashAnnotation = "kiln.build/storage-hash";
 export const tlsAnnotation = "kiln.build/tls";
 /** Pod annotation: buildkitd.toml itself, mounted through the downward API. */
 export const configAnnotation = "kiln.build/buildkitd.toml";
+/** Pod annotation: hash of what the Secrets and ConfigMaps hold that the pod uses. */
+export const contentAnnotation = "kiln.build/content-hash";
 /** Secret with the server certificate of all Builders of a namespace. Fixed: RBAC names it. */
 export const serverTlsSecret = "kiln-builder-tls";
 /** Secret with Kiln's certificate authority, in Kiln's own namespace. Fixed: RBAC names it. */

@@ -83,7 +83,7 @@ export async function reconcileBuilder(
   // A controller that has just started knows nothing yet: that is no news about the Builder.
   const isUnasked = daemons.some(({ id }) => deps.prober.result(key, id) === undefined);
   if (isUnasked && wasReady(world)) return after(movingMs);
-  const status = statusOf(world, decision, refused ?? world.problem, deps);
+  const status = statusOf(world, decision, refused ?? decision.problem ?? world.problem, deps);
   await report(world, status, deps, signal);
   return next(world, decision, status);
 }

@@ -17,7 +17,7 @@ import {
 import { podInstance, remoteInstanceFacts, type InstanceFacts } from "./health/facts.ts";
 import { builderKey, type BuilderRef } from "./instance.ts";
 import { workloadProblem, type Warning } from "./kubernetes/reasons.ts";
-import { stateVolume } from "./kubernetes/pod.ts";
+import { stateVolume } from "./kubernetes/additions.ts";
 import type { Workload } from "./kubernetes/workload.ts";
 import { workloadNamespace } from "./names.ts";
 import type { Prober } from "./health/probe.ts";

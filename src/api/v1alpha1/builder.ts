@@ -1,119 +1,11 @@
 // What a person may write in a Builder or a ClusterBuilder: where BuildKit runs, and how much of it.
 
 import { z } from "zod";
-import {
-  cel,
-  exactlyOne,
-  listMap,
-  only,
-  type OneOf,
-  quantity,
-  rules,
-  text,
-  textMap,
-} from "../schema.ts";
-import { ImageRef, ObjectName, SecretRef } from "./shared.ts";
-
-const Quantities = z
-  .record(z.string(), quantity())
-  .refine((map) => Object.keys(map).length <= 16, "at most 16 entries")
-  .meta({ maxProperties: 16 });
-
-const Toleration = z
-  .object({
-    key: z.string().max(317).optional().describe("Taint key; empty with Exists tolerates all."),
-    operator: z.enum(["Exists", "Equal"]).optional().describe("How key and value are compared."),
-    value: z.string().max(63).optional().describe("Taint value that Equal compares with."),
-    effect: z
-      .enum(["NoSchedule", "PreferNoSchedule", "NoExecute"])
-      .optional()
-      .describe("Taint effect to tolerate; none means all."),
-    tolerationSeconds: z
-      .int()
-      .min(0)
-      .max(31_536_000)
-      .optional()
-      .describe("How long a NoExecute taint is tolerated, in seconds; none means for ever."),
-  })
-  .meta(
-    rules(
-      cel(
-        "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
-        "value must be empty when operator is Exists: remove value or use operator Equal",
-      ),
-    ),
-  );
-
-const reservedKeys = (what: string) =>
-  cel(
-    "self.all(k, !k.startsWith('kiln.build/') && !k.startsWith('app.kubernetes.io/'))",
-    `${what} under kiln.build/ and app.kubernetes.io/ are set by Kiln: use a prefix of your own`,
-  );
-
-const Storage = z.object({
-  size: quantity().describe("Size of the volume for cache and state, for example 100Gi."),
-  storageClassName: ObjectName.optional().describe(
-    "StorageClass of the volume. Default: the cluster's default class.",
-  ),
-  accessMode: z
-    .enum(["ReadWriteOnce", "ReadWriteOncePod"])
-    .default("ReadWriteOnce")
-    .describe("Access mode of the volume; each instance has its own."),
-});
-
-/** Driver `kubernetes`: buildkitd pods that Kiln makes. */
-export const KubernetesDriver = z.object({
-  image: ImageRef.optional().describe(
-    "Image of buildkitd. Default: the image the controller was started with, for the chosen security.",
-  ),
-  imagePullPolicy: z
-    .enum(["Always", "IfNotPresent", "Never"])
-    .default("IfNotPresent")
-    .describe("When the node pulls the image of buildkitd."),
-  imagePullSecrets: listMap(SecretRef, ["name"], 16)
-    .default([])
-    .describe("Secrets with which the node pulls the image of buildkitd."),
-  security: z
-    .enum(["Privileged", "Rootless"])
-    .default("Rootless")
-    .describe(
-      "How buildkitd is confined. Rootless runs as user 1000 without privileges; Privileged is faster and needs a namespace that allows privileged pods.",
-    ),
-  replicas: z
-    .int()
-    .min(1)
-    .max(64)
-    .default(1)
-    .describe("How many buildkitd instances run. Each has a cache of its own."),
-  resources: z
-    .object({
-      requests: Quantities.optional().describe("What the scheduler reserves for each instance."),
-      limits: Quantities.optional().describe("What each instance may use at most."),
-    })
-    .optional()
-    .describe("CPU, memory and ephemeral storage of each instance."),
-  nodeSelector: textMap({ max: 32, key: 317, value: 63 })
-    .optional()
-    .describe("Labels a node must have to run the instances."),
-  tolerations: z
-    .array(Toleration)
-    .max(32)
-    .optional()
-    .describe("Taints that the instances tolerate."),
-  annotations: textMap({ max: 64, key: 317, value: 16384 }, reservedKeys("annotations"))
-    .optional()
-    .describe("Annotations for the pods."),
-  labels: textMap({ max: 32, key: 317, value: 63 }, reservedKeys("labels"))
-    .optional()
-    .describe("Labels for the pods."),
-  priorityClassName: ObjectName.optional().describe("PriorityClass of the pods."),
-  runtimeClassName: ObjectName.optional().describe(
-    "RuntimeClass of the pods, for example one of a sandboxed runtime.",
-  ),
-  storage: Storage.optional().describe(
-    "Volume that keeps the cache of an instance when its pod is replaced. Without it the cache lives and dies with the pod.",
-  ),
-});
+import { cel, exactlyOne, only, type OneOf, rules, section, text } from "../schema.ts";
+import { Allow } from "./allow.ts";
+import { Buildkitd } from "./buildkitd.ts";
+import { KubernetesDriver } from "./kubernetes.ts";
+import { ObjectName, SecretRef } from "./shared.ts";
 
 const RemoteDriver = z
   .object({
@@ -156,6 +48,22 @@ const RemoteDriver = z
     ),
   );
 
+/** The sizes that a volume has to hold; both of `size` and the space are quantities. */
+const gcFitsVolume = ["reservedSpace", "maxUsedSpace"].flatMap((space) =>
+  ["storage", "tmpfs"].map((place) =>
+    cel(
+      [
+        `!has(self.kubernetes) || !has(self.kubernetes.${place})`,
+        "!has(self.buildkitd) || !has(self.buildkitd.gc)",
+        `!has(self.buildkitd.gc.${space})`,
+        `quantity(string(self.buildkitd.gc.${space})).compareTo(quantity(string(self.kubernetes.${place}.size))) <= 0`,
+      ].join(" || "),
+      `buildkitd.gc.${space} must not be larger than kubernetes.${place}.size: lower it or make the volume larger`,
+      ".buildkitd",
+    ),
+  ),
+);
+
 const oneDriver = exactlyOne("spec", ["kubernetes", "remote"]);
 
 /** What a Builder and a ClusterBuilder say alike. */
@@ -165,16 +73,14 @@ export const BuilderSpec = z
       "Run buildkitd as pods, made, upgraded and removed by Kiln.",
     ),
     remote: RemoteDriver.optional().describe("Use a buildkitd that someone else runs."),
-    buildkitd: z
-      .object({
-        config: z
-          .string()
-          .min(1)
-          .max(65536)
-          .describe("Text of buildkitd.toml. It replaces the configuration of the controller."),
-      })
-      .optional()
-      .describe("Configuration of the daemon; only with kubernetes."),
+    buildkitd: Buildkitd.optional().describe("Configuration of the daemon; only with kubernetes."),
+    allow: section(Allow).describe("What it lets runs do, whatever a BuildRun says."),
+    defaultLoad: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Results that name no output are meant for the Docker engine of whoever builds. A BuildRun has no engine, so one without outputs is refused instead of leaving its result in the cache only.",
+      ),
     maxConcurrentRuns: z
       .int()
       .min(1)
@@ -197,6 +103,12 @@ export const BuilderSpec = z
         "buildkitd needs the kubernetes driver: a remote daemon is configured where it runs, so remove buildkitd",
         ".buildkitd",
       ),
+      cel(
+        "!has(self.allow.frontends) || has(self.kubernetes)",
+        "allow.frontends needs the kubernetes driver: a remote daemon is told its frontends where it runs, so remove it",
+        ".allow",
+      ),
+      ...gcFitsVolume,
     ),
   );
 
@@ -204,8 +116,6 @@ export const BuilderSpec = z
 export type BuilderSpec = z.output<typeof BuilderSpec>;
 /** Spec of a Builder, as a person writes it. */
 export type BuilderSpecInput = z.input<typeof BuilderSpec>;
-/** The `kubernetes` driver block, after defaults. */
-export type KubernetesDriver = z.output<typeof KubernetesDriver>;
 /** The `remote` driver block. */
 export type RemoteDriver = z.output<typeof RemoteDriver>;
 

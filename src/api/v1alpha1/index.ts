@@ -48,8 +48,11 @@ export type BuildRun = Resource<"BuildRun", BuildRunSpec, BuildRunStatus>;
 
 export type { Condition, SecretRef } from "./shared.ts";
 export { statusLimits } from "./shared.ts";
-export type { BuilderSpecInput, KubernetesDriver, RemoteDriver } from "./builder.ts";
+export type { Allow } from "./allow.ts";
+export type { Buildkitd, RegistryConfig } from "./buildkitd.ts";
+export type { BuilderSpecInput, RemoteDriver } from "./builder.ts";
 export { BuilderSpec, driverOf } from "./builder.ts";
+export type { KubernetesDriver } from "./kubernetes.ts";
 export type { BuilderInstanceStatus, GcRule } from "./builder-status.ts";
 export { BuilderStatus } from "./builder-status.ts";
 export type { Attestations } from "./attestations.ts";

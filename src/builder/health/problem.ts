@@ -14,6 +14,8 @@ export interface Problem {
  */
 const catalogue = {
   InvalidSpec: "person",
+  InvalidConfig: "person",
+  InvalidPodTemplatePatch: "person",
   NameTaken: "person",
   SecretNotFound: "person",
   SecretForbidden: "person",

@@ -7,12 +7,11 @@ import {
   buildkitPort,
   manager,
   managedByLabel,
-  objectLabels,
   selectorLabels,
   serverTlsSecret,
   workloadName,
 } from "../names.ts";
-import type { RenderInput } from "./input.ts";
+import { labelsOf, type RenderInput } from "./input.ts";
 
 /** Labels of the pods that may dial buildkitd; the Helm chart puts them on the controller's. */
 export const dialerLabels = { "app.kubernetes.io/name": "kiln" } as const;
@@ -101,7 +100,8 @@ function metadata(input: RenderInput) {
   return {
     name: workloadName(input.ref),
     namespace: input.namespace,
-    labels: objectLabels(input.ref),
+    labels: labelsOf(input),
+    ...(input.driver.annotations === undefined ? {} : { annotations: input.driver.annotations }),
     ownerReferences: [input.owner],
   };
 }

@@ -1,8 +1,9 @@
 // What rendering a Builder's pods and the objects beside them needs to know, and nothing else.
 
-import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
+import type { Buildkitd, BuilderSpec } from "../../api/v1alpha1/index.ts";
 import type { OwnerReference } from "../../kube/object.ts";
 import type { BuilderRef } from "../instance.ts";
+import { objectLabels } from "../names.ts";
 
 /** `spec.kubernetes` with defaults. */
 export type KubernetesDriver = NonNullable<BuilderSpec["kubernetes"]>;
@@ -22,9 +23,18 @@ export interface RenderInput {
   readonly kilnNamespace: string;
   readonly owner: OwnerReference;
   readonly driver: KubernetesDriver;
-  /** buildkitd.toml as the user wrote it. */
+  /** The files of its registries are mounted; what else it says is in `config`. */
+  readonly buildkitd?: Buildkitd | undefined;
+  /** buildkitd.toml, whole. */
   readonly config: string | undefined;
   readonly images: BuildkitImages;
   /** Changes with the server certificate, which buildkitd reads only at start. */
   readonly tlsFingerprint: string;
+  /** Changes with what the Secrets and ConfigMaps that the pods use hold; undefined without any. */
+  readonly contentFingerprint?: string | undefined;
+}
+
+/** Labels of every object of the Builder: the person's own, and Kiln's over them. */
+export function labelsOf({ driver, ref }: RenderInput): Record<string, string> {
+  return { ...driver.labels, ...objectLabels(ref) };
 }

@@ -2,23 +2,23 @@
 // TCP port that takes only clients with a certificate of Kiln's. Pure.
 
 import type { Pod } from "../../kube/types.ts";
+import { durationMs } from "../../api/schema.ts";
 import {
   buildkitPort,
   configAnnotation,
-  objectLabels,
+  contentAnnotation,
   selectorLabels,
-  serverTlsSecret,
+  templateHashAnnotation,
   tlsAnnotation,
 } from "../names.ts";
+import { additions, configDirectory, tlsPath, type Addition } from "./additions.ts";
 import { contentHash } from "./hash.ts";
-import type { RenderInput } from "./input.ts";
+import { labelsOf, type RenderInput } from "./input.ts";
+import { guardPatch, strategicMerge } from "./patch.ts";
 import { securityMode, type SecurityMode } from "./security.ts";
-import { templateHashAnnotation } from "../names.ts";
 
 type PodSpec = NonNullable<Pod["spec"]>;
 type Container = PodSpec["containers"][number];
-type Volume = NonNullable<PodSpec["volumes"]>[number];
-type Mount = NonNullable<Container["volumeMounts"]>[number];
 type Probe = NonNullable<Container["readinessProbe"]>;
 
 /** `spec.template` of the workload, and what was hashed into its annotation. */
@@ -30,23 +30,15 @@ export interface PodTemplate {
   readonly spec: PodSpec;
 }
 
-/** Name of the state volume: an emptyDir, or the claim of a StatefulSet's replica. */
-export const stateVolume = "state";
+/** Name of buildkitd's container. */
+export const buildkitdContainer = "buildkitd";
 
-const tlsPath = "/etc/kiln/tls";
-const configDirectory = "/etc/kiln/buildkit";
-
-/** The pod template with its own hash in `templateHashAnnotation`. */
+/**
+ * The pod template with its own hash in `templateHashAnnotation`. Throws `PatchError` for a
+ * `podTemplatePatch` that cannot be applied.
+ */
 export function podTemplate(input: RenderInput): PodTemplate {
-  const { driver, config } = input;
-  const mode = securityMode(driver, input.images);
-  const spec = podSpec(input, mode);
-  const annotations = {
-    ...driver.annotations,
-    [tlsAnnotation]: input.tlsFingerprint,
-    ...(config === undefined ? {} : { [configAnnotation]: config }),
-  };
-  const labels = { ...driver.labels, ...objectLabels(input.ref), ...selectorLabels(input.ref) };
+  const { labels, annotations, spec } = patched(input, unpatchedTemplate(input));
   const hash = contentHash({ labels, annotations, spec });
   return {
     metadata: { labels, annotations: { ...annotations, [templateHashAnnotation]: hash } },
@@ -54,28 +46,83 @@ export function podTemplate(input: RenderInput): PodTemplate {
   };
 }
 
-function podSpec(input: RenderInput, mode: SecurityMode): PodSpec {
+interface Template {
+  readonly labels: Record<string, string>;
+  readonly annotations: Record<string, string>;
+  readonly spec: PodSpec;
+}
+
+function unpatchedTemplate(input: RenderInput): Template {
+  const { driver, config, contentFingerprint } = input;
+  const mode = securityMode(driver, input.images);
+  return {
+    labels: labelsOf(input),
+    annotations: {
+      ...driver.annotations,
+      [tlsAnnotation]: input.tlsFingerprint,
+      ...(config === undefined ? {} : { [configAnnotation]: config }),
+      ...(contentFingerprint === undefined ? {} : { [contentAnnotation]: contentFingerprint }),
+    },
+    spec: podSpec(input, mode, additions(input, mode)),
+  };
+}
+
+/** What a person patches wins, but for the marks by which Kiln finds and compares its pods. */
+function patched({ driver }: RenderInput, template: Template): Template {
+  if (driver.podTemplatePatch === undefined) return template;
+  const { labels, annotations, spec } = template;
+  guardPatch(driver.podTemplatePatch, buildkitdContainer);
+  const result = strategicMerge(
+    { metadata: { labels, annotations }, spec },
+    driver.podTemplatePatch,
+  );
+  return {
+    labels: { ...result.metadata.labels, ...ours(labels) },
+    annotations: { ...result.metadata.annotations, ...ours(annotations) },
+    spec: result.spec,
+  };
+}
+
+function ours(marks: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(marks).filter(
+      ([key]) => key.startsWith("kiln.build/") || key.startsWith("app.kubernetes.io/"),
+    ),
+  );
+}
+
+function podSpec(input: RenderInput, mode: SecurityMode, parts: readonly Addition[]): PodSpec {
   const { driver } = input;
+  const spreads = driver.topologySpreadConstraints.map((spread) => ({
+    ...spread,
+    labelSelector: { matchLabels: selectorLabels(input.ref) },
+  }));
   return dropUndefined<PodSpec>({
-    containers: [buildkitd(input, mode)],
-    volumes: volumes(input),
+    initContainers: nonEmpty(parts.flatMap(({ initContainers = [] }) => initContainers)),
+    containers: [buildkitd(input, mode, parts)],
+    volumes: parts.flatMap(({ volumes = [] }) => volumes),
+    hostUsers: mode.hostUsers,
     securityContext: mode.pod,
-    automountServiceAccountToken: false,
+    serviceAccountName: driver.serviceAccountName,
+    automountServiceAccountToken: driver.automountServiceAccountToken,
     enableServiceLinks: false,
     // SIGTERM makes buildkitd cancel its builds at once; the rest is for unmounting snapshots.
     terminationGracePeriodSeconds: 30,
     imagePullSecrets: driver.imagePullSecrets?.map(({ name }) => ({ name })),
     nodeSelector: driver.nodeSelector,
+    affinity: driver.affinity as PodSpec["affinity"],
+    topologySpreadConstraints: nonEmpty(spreads) as PodSpec["topologySpreadConstraints"],
     tolerations: driver.tolerations as PodSpec["tolerations"],
     priorityClassName: driver.priorityClassName,
     runtimeClassName: driver.runtimeClassName,
+    schedulerName: driver.schedulerName,
   });
 }
 
-function buildkitd(input: RenderInput, mode: SecurityMode): Container {
+function buildkitd(input: RenderInput, mode: SecurityMode, parts: readonly Addition[]): Container {
   const { driver, config } = input;
   return dropUndefined<Container>({
-    name: "buildkitd",
+    name: buildkitdContainer,
     image: driver.image ?? mode.image,
     imagePullPolicy: driver.imagePullPolicy,
     args: [
@@ -88,14 +135,24 @@ function buildkitd(input: RenderInput, mode: SecurityMode): Container {
       `--tlskey=${tlsPath}/tls.key`,
       ...mode.args,
     ],
+    env: nonEmpty(lastByName(parts.flatMap(({ env = [] }) => env))),
     ports: [{ name: "buildkit", containerPort: buildkitPort, protocol: "TCP" }],
     resources: driver.resources as Container["resources"],
     securityContext: mode.container,
-    volumeMounts: mounts(input, mode),
-    ...probes(mode),
+    volumeMounts: parts.flatMap(({ mounts = [] }) => mounts),
+    ...probes(mode, durationMs(driver.startupTimeout)),
     // The last lines of a daemon that crashes are then in the pod's status: Kiln needs no right to read logs.
     terminationMessagePolicy: "FallbackToLogsOnError",
   });
+}
+
+/** A list may name a variable once; the later one wins. */
+function lastByName<T extends { readonly name: string }>(list: readonly T[]): T[] {
+  return [...new Map(list.map((one) => [one.name, one])).values()];
+}
+
+function nonEmpty<T>(list: T[]): T[] | undefined {
+  return list.length === 0 ? undefined : list;
 }
 
 /**
@@ -105,6 +162,7 @@ function buildkitd(input: RenderInput, mode: SecurityMode): Container {
  */
 function probes(
   mode: SecurityMode,
+  startupMs: number,
 ): Pick<Container, "startupProbe" | "readinessProbe" | "livenessProbe"> {
   const exec = { command: ["buildctl", "--addr", mode.socket, "debug", "workers"] };
   const probe = (
@@ -118,36 +176,9 @@ function probes(
     failureThreshold,
   });
   return {
-    startupProbe: probe(1, 10, 120),
+    startupProbe: probe(1, 10, Math.ceil(startupMs / 1000)),
     readinessProbe: probe(2, 10, 3),
     livenessProbe: probe(30, 60, 5),
-  };
-}
-
-function mounts(input: RenderInput, mode: SecurityMode): Mount[] {
-  return [
-    { name: stateVolume, mountPath: mode.statePath },
-    { name: "tls", mountPath: tlsPath, readOnly: true },
-    ...(input.config === undefined
-      ? []
-      : [{ name: "config", mountPath: configDirectory, readOnly: true }]),
-  ];
-}
-
-function volumes(input: RenderInput): Volume[] {
-  return [
-    ...(input.driver.storage === undefined ? [{ name: stateVolume, emptyDir: {} }] : []),
-    { name: "tls", secret: { secretName: serverTlsSecret, defaultMode: 0o440 } },
-    ...(input.config === undefined ? [] : [configVolume()]),
-  ];
-}
-
-/** The config travels in the pod itself, so it rolls with the template and nobody can edit it apart from it. */
-function configVolume(): Volume {
-  const fieldPath = `metadata.annotations['${configAnnotation}']`;
-  return {
-    name: "config",
-    downwardAPI: { items: [{ path: "buildkitd.toml", fieldRef: { fieldPath } }] },
   };
 }
 

@@ -3,7 +3,7 @@
 
 import type { Pod } from "../../kube/types.ts";
 import { oneLine, type Problem } from "../health/problem.ts";
-import { stateVolume } from "./pod.ts";
+import { stateVolume } from "./additions.ts";
 import type { Workload } from "./workload.ts";
 
 type PodStatus = NonNullable<Pod["status"]>;

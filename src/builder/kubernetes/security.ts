@@ -1,4 +1,4 @@
-// What differs between a privileged and a rootless buildkitd: user, paths and what the kernel lets it do.
+// What differs between the security modes of buildkitd: user, paths and what the kernel lets it do.
 // docs/builder-security.md says which Pod Security level each needs, and why.
 
 import type { Pod } from "../../kube/types.ts";
@@ -17,6 +17,8 @@ export interface SecurityMode {
   readonly args: readonly string[];
   readonly container: NonNullable<Container["securityContext"]>;
   readonly pod: NonNullable<PodSpec["securityContext"]>;
+  /** false: the pod has a user namespace of its own. Undefined: the cluster's default. */
+  readonly hostUsers: false | undefined;
 }
 
 /** The user of upstream's rootless image; its /etc/subuid and its home are made for this one. */
@@ -24,9 +26,14 @@ const rootlessUser = 1000;
 
 /** The mode that a Builder asks for. */
 export function securityMode(driver: KubernetesDriver, images: BuildkitImages): SecurityMode {
-  return driver.security === "Privileged"
-    ? privileged(images.privileged)
-    : rootless(images.rootless);
+  switch (driver.security) {
+    case "Privileged":
+      return privileged(images.privileged);
+    case "UserNamespace":
+      return { ...privileged(images.privileged), hostUsers: false };
+    case "Rootless":
+      return rootless(images.rootless);
+  }
 }
 
 function privileged(image: string): SecurityMode {
@@ -37,6 +44,7 @@ function privileged(image: string): SecurityMode {
     args: [],
     container: { privileged: true, runAsUser: 0, runAsGroup: 0 },
     pod: {},
+    hostUsers: undefined,
   };
 }
 
@@ -58,5 +66,6 @@ function rootless(image: string): SecurityMode {
     },
     // Lets uid 1000 read the mounted key and write to a fresh volume.
     pod: { fsGroup: rootlessUser, fsGroupChangePolicy: "OnRootMismatch" },
+    hostUsers: undefined,
   };
 }

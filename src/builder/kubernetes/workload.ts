@@ -2,16 +2,17 @@
 // each replica keeps its cache on a volume. Pure.
 
 import type { Deployment, StatefulSet } from "../../kube/types.ts";
+import { durationMs } from "../../api/schema.ts";
 import {
-  objectLabels,
   selectorLabels,
   storageHashAnnotation,
   templateHashAnnotation,
   workloadName,
 } from "../names.ts";
 import { contentHash } from "./hash.ts";
-import type { KubernetesDriver, RenderInput } from "./input.ts";
-import { podTemplate, stateVolume, type PodTemplate } from "./pod.ts";
+import { labelsOf, type KubernetesDriver, type RenderInput } from "./input.ts";
+import { stateVolume } from "./additions.ts";
+import { podTemplate, type PodTemplate } from "./pod.ts";
 
 type Claim = NonNullable<NonNullable<StatefulSet["spec"]>["volumeClaimTemplates"]>[number];
 
@@ -37,8 +38,9 @@ function metadata(input: RenderInput, template: PodTemplate, more: Record<string
   return {
     name: workloadName(input.ref),
     namespace: input.namespace,
-    labels: objectLabels(input.ref),
+    labels: labelsOf(input),
     annotations: {
+      ...input.driver.annotations,
       [templateHashAnnotation]: template.metadata.annotations[templateHashAnnotation] ?? "",
       ...more,
     },
@@ -57,6 +59,8 @@ function deployment(input: RenderInput, template: PodTemplate): Deployment {
       template,
       // The new instance answers before the old one goes: an edit never leaves a Builder without any.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      // Longer than buildkitd may take, or Kubernetes calls the roll stuck before it is.
+      progressDeadlineSeconds: durationMs(input.driver.startupTimeout) / 1000 + 480,
       revisionHistoryLimit: 1,
     },
   } as Deployment;
@@ -80,8 +84,10 @@ function statefulSet(
       volumeClaimTemplates: [claim],
       podManagementPolicy: "Parallel",
       updateStrategy: { type: "RollingUpdate" },
-      // A cache is worth keeping while its Builder is there to use it, and nothing afterwards.
-      persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Retain" },
+      persistentVolumeClaimRetentionPolicy: {
+        whenDeleted: storage.whenDeleted,
+        whenScaled: storage.whenScaled,
+      },
       revisionHistoryLimit: 1,
     },
   } as StatefulSet;

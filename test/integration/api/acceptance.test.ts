@@ -8,6 +8,7 @@ import { parseAllDocuments } from "yaml";
 import { apiVersion, kinds } from "../../../src/api/kinds.ts";
 import { parseBuilder, parseBuildRun, parseClusterBuilder } from "../../../src/api/parse.ts";
 import { kubectl } from "../../cluster/index.ts";
+import { everyDaemonField, everyPodField } from "./every-field.ts";
 import { builder, clusterBuilder, type Manifest, pods, remote, run } from "./manifests.ts";
 import { type ApiServer, apiServer, pathOf } from "./server.ts";
 
@@ -83,6 +84,22 @@ const fullRun = run({
   ttlAfterFinished: "0s",
 });
 
+const fullBuilder = builder({
+  kubernetes: everyPodField,
+  buildkitd: everyDaemonField,
+  allow: {
+    namespaces: ["shop", "team-*", "*"],
+    serviceAccounts: ["ci", "shop/build-*", "*/ci"],
+    entitlements: ["network.host", "security.insecure", "device"],
+    frontends: ["docker/dockerfile", "ghcr.io/project-dalec/dalec/frontend"],
+    outputs: { types: ["image"], repositories: ["registry.example.com:5000/shop/*", "shop/web"] },
+    caches: { types: ["registry", "inline"], repositories: ["registry.example.com/*"] },
+  },
+  defaultLoad: true,
+  maxConcurrentRuns: 8,
+  serviceAccountName: "builds",
+});
+
 const valid: readonly (readonly [name: string, manifest: Manifest])[] = [
   ["the shortest BuildRun", run()],
   ["a BuildRun with every field", fullRun],
@@ -102,32 +119,8 @@ const valid: readonly (readonly [name: string, manifest: Manifest])[] = [
   ["a BuildRun by ssh", run({ context: { git: { url: "ssh://git@git.example.com:2222/a.git" } } })],
   ["a BuildRun over http", run({ context: { git: { url: "http://127.0.0.1:3000/shop/a.git" } } })],
   ["the shortest Builder", pods()],
-  [
-    "a Builder with every field of its pods",
-    builder({
-      kubernetes: {
-        image: `registry.example.com/buildkit:v1@sha256:${"ab".repeat(32)}`,
-        imagePullPolicy: "Always",
-        imagePullSecrets: [{ name: "pull" }],
-        security: "Privileged",
-        replicas: 3,
-        resources: { requests: { cpu: 2, memory: "4Gi" }, limits: { "ephemeral-storage": "1e3" } },
-        nodeSelector: { "kubernetes.io/arch": "arm64" },
-        tolerations: [
-          { key: "build", operator: "Equal", value: "yes", effect: "NoSchedule" },
-          { operator: "Exists", effect: "NoExecute", tolerationSeconds: 30 },
-        ],
-        annotations: { "example.com/a": "b" },
-        labels: { team: "shop" },
-        priorityClassName: "builds",
-        runtimeClassName: "sandbox",
-        storage: { size: "100Gi", storageClassName: "fast" },
-      },
-      buildkitd: { config: "debug = true" },
-      maxConcurrentRuns: 8,
-      serviceAccountName: "builds",
-    }),
-  ],
+  ["a Builder with every field of its pods", fullBuilder],
+  ["a Builder in memory", pods({ tmpfs: { size: "2Gi" }, security: "UserNamespace" })],
   [
     "a Builder elsewhere",
     remote({

@@ -12,6 +12,7 @@ import {
 import { type Manifest, type Refusal, run } from "./manifests.ts";
 import { builders } from "./refused-builders.ts";
 import { contexts } from "./refused-contexts.ts";
+import { drivers } from "./refused-pods.ts";
 import { build, life, options, output } from "./refused-runs.ts";
 import { type ApiServer, apiServer, pathOf } from "./server.ts";
 
@@ -22,6 +23,7 @@ const cases: readonly Refusal[] = [
   ...output,
   ...life,
   ...builders,
+  ...drivers,
 ];
 
 /** Rules over several fields or entries: the API server holds them, the parser need not. */
@@ -54,6 +56,19 @@ const serverOnly: ReadonlySet<string> = new Set([
   "a label of Kiln's own",
   "an annotation of Kiln's own",
   "TLS over a socket",
+  "storage and tmpfs at once",
+  "a token of nobody's",
+  "a mount of no volume",
+  "a volume twice",
+  "a variable with two values",
+  "a variable from nowhere",
+  "a variable twice",
+  "certificates from two places",
+  "a GC policy that forgets the rest of the cache",
+  "more cache than the volume holds",
+  "more reserved than the tmpfs holds",
+  "a registry twice",
+  "frontends of a daemon that somebody else configures",
   "a Builder with a dot in its name",
   "a Builder with a long name",
   "a ClusterBuilder with a long name",

@@ -27,7 +27,7 @@ export const builders: readonly Refusal[] = [
     "an unknown security",
     pods({ security: "Yolo" }),
     "kubernetes.security",
-    /supported values: "Privileged", "Rootless"/,
+    /supported values: "Privileged", "Rootless", "UserNamespace"/,
   ],
   ["no replicas", pods({ replicas: 0 }), "kubernetes.replicas", /greater than or equal to 1/],
   ["too many replicas", pods({ replicas: 65 }), "kubernetes.replicas", /less than or equal to 64/],

@@ -12,14 +12,16 @@ export function assertGolden(name: string, objects: readonly object[]): void {
   const text = objects
     .map((object) => stringify(object, { aliasDuplicateObjects: false }))
     .join("---\n");
-  const file = new URL(`${name}.yaml`, folder);
+  assertGoldenText(`${name}.yaml`, text);
+}
+
+/** Asserts that `text` is what the file `name` of golden/ holds. */
+export function assertGoldenText(name: string, text: string): void {
+  const file = new URL(name, folder);
   if (process.env["UPDATE_GOLDEN"] === "1") {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(new URL(".", file), { recursive: true });
     writeFileSync(file, text);
   }
-  assert.equal(
-    text,
-    readFileSync(file, "utf8"),
-    `golden/${name}.yaml; UPDATE_GOLDEN=1 rewrites it`,
-  );
+  const golden = readFileSync(file, "utf8");
+  assert.equal(text, golden, `golden/${name}; UPDATE_GOLDEN=1 rewrites it`);
 }

@@ -17,6 +17,12 @@ const full = {
   labels: { team: "shop" },
   priorityClassName: "low",
   runtimeClassName: "sandboxed",
+  schedulerName: "packer",
+  serviceAccountName: "cloud",
+  automountServiceAccountToken: true,
+  tmpfs: { size: "4Gi" },
+  proxy: { httpsProxy: "http://proxy.example:3128" },
+  qemu: { install: true, image: "registry.example/binfmt:1" },
 } as const;
 
 describe("the objects of a Builder", () => {
@@ -46,6 +52,7 @@ describe("the objects of a Builder", () => {
       size: "10Gi",
       storageClassName: "fast",
       accessMode: "ReadWriteOncePod",
+      whenDeleted: "Retain",
     } as const;
     assertGolden("storage", [workload(aRender({ security: "Privileged", replicas: 2, storage }))]);
   });

@@ -1,0 +1,65 @@
+// Does every option of buildx's kubernetes driver have a field, does the field do what the option does,
+// and does docs/builder.md say so?
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { customResourceDefinitions } from "../../../src/api/crd.ts";
+import { workload } from "../../../src/builder/kubernetes/workload.ts";
+import { buildxOptions } from "./buildx-options.ts";
+import { aRender } from "./samples.ts";
+
+const page = readFileSync(new URL("../../../docs/builder.md", import.meta.url), "utf8");
+
+function at(object: unknown, path: readonly (string | number)[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (value as Record<string | number, unknown> | undefined)?.[key],
+    object,
+  );
+}
+
+/** Rows of the table below the heading of docs/builder.md: option and field. */
+function documented(): [string, string][] {
+  const section = /## Coming from buildx\n([\s\S]*?)\n## /.exec(page)?.[1] ?? "";
+  return [...section.matchAll(/^\| `([^`]+)` \| `([^`]+)` \|/gm)].map((row) => [
+    row[1] ?? "",
+    row[2] ?? "",
+  ]);
+}
+
+/** Whether a Builder has this field; members of maps are taken as given. */
+function isField(path: string): boolean {
+  if (path.startsWith("metadata.")) return true;
+  const crd = customResourceDefinitions().find(({ metadata }) =>
+    metadata.name.startsWith("builders."),
+  );
+  const [version] = (crd?.spec["versions"] ?? []) as { schema: { openAPIV3Schema: Schema } }[];
+  let schema = version?.schema.openAPIV3Schema;
+  for (const name of path.split(".")) {
+    if (schema?.additionalProperties !== undefined) return true;
+    schema = schema?.properties?.[name];
+    if (schema === undefined) return false;
+  }
+  return true;
+}
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: unknown;
+}
+
+describe("an option of buildx's kubernetes driver", () => {
+  for (const { option, field, seen } of buildxOptions) {
+    it(`${option} is ${field}`, () => {
+      assert.ok(isField(field), `there is no field ${field}`);
+      if (seen === undefined) return;
+      assert.deepEqual(at(workload(aRender(seen.kubernetes)), seen.at), seen.is);
+    });
+  }
+
+  it("stands in docs/builder.md, one row each, and no other does", () => {
+    assert.deepEqual(
+      documented(),
+      buildxOptions.map(({ option, field }) => [option, field]),
+    );
+  });
+});
