@@ -3,6 +3,7 @@
 
 import type { SolveFailure } from "../agent/agent.ts";
 import type { WaitReason } from "./decide.ts";
+import { forbidden } from "./policy.ts";
 import type { RunWorld } from "./world.ts";
 
 /** What a check found: the run can't work, or not yet. */
@@ -37,6 +38,30 @@ const builderExists: Check = ({ run, builder }) => {
   };
 };
 
+/** The Builder lets this run do what it asks for. Its answer is final: an edit of the Builder is for the next run. */
+const builderAllows: Check = ({ run, builder, plan }) => {
+  if (builder?.spec === undefined || !("request" in plan)) return undefined;
+  const { ref, spec } = builder;
+  const failure = forbidden({ run, plan, allow: spec.allow, builder: `${ref.kind} "${ref.name}"` });
+  return failure && { kind: "reject", failure };
+};
+
+/** A result that goes nowhere is not what a Builder with `defaultLoad` is for. */
+const resultHasAPlace: Check = ({ builder, plan }) => {
+  const isLost =
+    builder?.spec?.defaultLoad === true && "request" in plan && plan.request.exporters.length === 0;
+  if (!isLost) return undefined;
+  const message = `${builder.ref.kind} "${builder.ref.name}" has defaultLoad: a result without an output is for the Docker engine of whoever builds, and a BuildRun has none. Start a new run that names an output, or set spec.defaultLoad: false there.`;
+  const failure = {
+    class: "User",
+    reason: "NoEngineToLoad",
+    message,
+    retryable: false,
+    logTail: [],
+  } as const;
+  return { kind: "reject", failure };
+};
+
 /** The Builder has an instance that can take work. */
 const builderIsReady: Check = ({ builder }) => {
   if (builder?.notReady === undefined) return undefined;
@@ -49,4 +74,10 @@ const builderIsReady: Check = ({ builder }) => {
 };
 
 /** What has to hold before a run may take a slot. */
-export const admission: readonly Check[] = [specIsPlannable, builderExists, builderIsReady];
+export const admission: readonly Check[] = [
+  specIsPlannable,
+  builderExists,
+  builderAllows,
+  resultHasAPlace,
+  builderIsReady,
+];

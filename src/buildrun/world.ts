@@ -3,7 +3,7 @@
 
 import type { Agent, JobOutcome, Materials, Recollection, SolveFailure } from "../agent/agent.ts";
 import { Sealed } from "../agent/sealed.ts";
-import type { Attempt, BuildRun } from "../api/v1alpha1/index.ts";
+import type { Attempt, BuilderSpec, BuildRun } from "../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../buildkit/index.ts";
 import type { BuilderRef, Fleet, Instance } from "../builder/index.ts";
 import { KilnError } from "../errors/index.ts";
@@ -19,6 +19,8 @@ import { failureOf } from "./status/failure.ts";
 /** The Builder a run would go to. */
 export interface BuilderView {
   readonly ref: BuilderRef;
+  /** Undefined while it cannot be read; it has no instances then. */
+  readonly spec?: BuilderSpec;
   readonly instances: readonly Instance[];
   /** Set while it can't take work. */
   readonly notReady?: { readonly reason: string; readonly message: string };
@@ -91,7 +93,13 @@ function builderView(run: BuildRun, fleet: Fleet): BuilderView | undefined {
   const ref = fleet.find(run.spec.builderRef, run.metadata.namespace ?? "");
   if (ref === undefined) return undefined;
   const notReady = fleet.notReadyReason(ref);
-  return { ref, instances: fleet.instances(ref), ...(notReady === undefined ? {} : { notReady }) };
+  const spec = fleet.spec(ref);
+  return {
+    ref,
+    instances: fleet.instances(ref),
+    ...(spec === undefined ? {} : { spec }),
+    ...(notReady === undefined ? {} : { notReady }),
+  };
 }
 
 function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<RunWorld, "turn"> {
@@ -101,12 +109,19 @@ function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<Ru
   const ends =
     spec.cancel || metadata.deletionTimestamp !== undefined || now.getTime() >= deadlineMs(run);
   if (waits || ends || builder.notReady !== undefined || !("request" in world.plan)) return {};
-  const affinity = affinityKey({
+  const affinity = affinityOf(run, builder.spec);
+  return { turn: book.turn({ run, builder: builder.ref, instances: builder.instances, affinity }) };
+}
+
+/** The key by which an instance is chosen: what runs with the same cache have in common, or nothing (Random). */
+export function affinityOf(run: BuildRun, builder: BuilderSpec | undefined): string {
+  const { metadata, spec } = run;
+  if (builder?.kubernetes?.loadBalance === "Random") return metadata.uid ?? runKey(run);
+  return affinityKey({
     repository: repositoryOf(run),
     target: spec.target,
     platforms: spec.platforms,
   });
-  return { turn: book.turn({ run, builder: builder.ref, instances: builder.instances, affinity }) };
 }
 
 /** What runs with the same cache have in common: the source, never its revision. */

@@ -7,6 +7,7 @@ import {
   type Instance,
   type NotReady,
 } from "../../../src/builder/index.ts";
+import type { BuilderSpec } from "../../../src/api/v1alpha1/index.ts";
 import type { Endpoint } from "../../../src/buildkit/rpc/endpoint.ts";
 import { KilnError } from "../../../src/errors/index.ts";
 
@@ -14,9 +15,10 @@ import { KilnError } from "../../../src/errors/index.ts";
 export interface TestBuilder {
   instances: (Instance & { endpoint: Endpoint })[];
   notReady?: NotReady | undefined;
+  spec?: BuilderSpec;
 }
 
-/** Honours everything of `Fleet` but `spec`. */
+/** Honours everything of `Fleet`. */
 export class TestFleet implements Fleet {
   readonly #builders = new Map<string, TestBuilder>();
   readonly #listeners = new Set<(ref: BuilderRef) => void>();
@@ -43,8 +45,8 @@ export class TestFleet implements Fleet {
     return wanted.find((candidate) => this.#builders.has(builderKey(candidate)));
   }
 
-  spec(): undefined {
-    return undefined;
+  spec(ref: BuilderRef): BuilderSpec | undefined {
+    return this.#builders.get(builderKey(ref))?.spec;
   }
 
   notReadyReason(ref: BuilderRef): NotReady | undefined {

@@ -1,7 +1,12 @@
 // Builders for the BuildRun slice's tests: defaults are valid, what is given wins.
 
-import { parseBuildRun } from "../../../src/api/parse.ts";
-import type { Attempt, BuildRun, BuildRunSpecInput } from "../../../src/api/v1alpha1/index.ts";
+import { parseBuilder, parseBuildRun } from "../../../src/api/parse.ts";
+import type {
+  Attempt,
+  BuilderSpecInput,
+  BuildRun,
+  BuildRunSpecInput,
+} from "../../../src/api/v1alpha1/index.ts";
 import type { JobOutcome, SolveFailure } from "../../../src/agent/agent.ts";
 import type { BuilderRef, Instance } from "../../../src/builder/index.ts";
 import { defaultLimits } from "../../../src/buildrun/attempts.ts";
@@ -71,6 +76,17 @@ export function anAttempt(over: Partial<Attempt> = {}): Attempt {
     startedAt: at(1).toISOString(),
     ...over,
   };
+}
+
+/** A Builder with pods that says this. */
+export function aBuilderWith(spec: Omit<BuilderSpecInput, "remote">): BuilderView {
+  const whole = { kubernetes: {}, ...spec };
+  const object = {
+    apiVersion: "kiln.build/v1alpha1",
+    kind: "Builder",
+    metadata: { name: "default" },
+  };
+  return aBuilderView({ spec: parseBuilder({ ...object, spec: whole }).spec });
 }
 
 /** A run whose first attempt is under way. */
