@@ -8,6 +8,7 @@ import { isControlledBy, keyOf, type KubeObject } from "../kube/object.ts";
 import {
   deployments,
   networkPolicies,
+  podDisruptionBudgets,
   services,
   statefulSets,
   type ResourceType,
@@ -31,6 +32,7 @@ const types: Readonly<Record<string, ResourceType>> = {
   StatefulSet: statefulSets,
   Service: services,
   NetworkPolicy: networkPolicies,
+  PodDisruptionBudget: podDisruptionBudgets,
 };
 
 /**
@@ -99,7 +101,9 @@ async function write(
 /** Why an object as such is not taken. Throws what may pass by itself. */
 function refusal(object: KubeObject, error: unknown): Problem {
   const what = `${object.kind} ${keyOf(object.metadata)}`;
-  if (isApiError(error, "Invalid")) {
+  // The API server answers with 500 when an object has a member that its kind has not.
+  const isMisspelt = isApiError(error) && /field not declared in schema/.test(error.message);
+  if (isApiError(error, "Invalid") || isMisspelt) {
     return {
       reason: "CreateFailed",
       message: `The API server takes no ${what}: ${oneLine(error.message)}`,

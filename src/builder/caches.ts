@@ -10,12 +10,14 @@ import { keyOf, type KubeObject } from "../kube/object.ts";
 import {
   deployments,
   networkPolicies,
+  podDisruptionBudgets,
   pods,
   resourceType,
   services,
   statefulSets,
   type Deployment,
   type NetworkPolicy,
+  type PodDisruptionBudget,
   type Pod,
   type Service,
   type StatefulSet,
@@ -40,6 +42,7 @@ export interface BuilderCaches {
   readonly statefulSets: ResourceCache<StatefulSet>;
   readonly services: ResourceCache<Service>;
   readonly networkPolicies: ResourceCache<NetworkPolicy>;
+  readonly disruptionBudgets: ResourceCache<PodDisruptionBudget>;
   readonly pods: ResourceCache<Pod>;
 }
 
@@ -64,6 +67,7 @@ export function builderCaches(
     statefulSets: new ResourceCache({ ...owned, type: statefulSets }),
     services: new ResourceCache({ ...owned, type: services }),
     networkPolicies: new ResourceCache({ ...owned, type: networkPolicies }),
+    disruptionBudgets: new ResourceCache({ ...owned, type: podDisruptionBudgets }),
     pods: new ResourceCache({ ...owned, type: pods, transform: withoutConfig }),
   };
 }

@@ -4,7 +4,7 @@
 import type { KubeObject } from "../kube/object.ts";
 import { daemonConfig } from "./config/daemon.ts";
 import type { Problem } from "./health/problem.ts";
-import { networkPolicy, service } from "./kubernetes/access.ts";
+import { disruptionBudget, networkPolicy, service } from "./kubernetes/access.ts";
 import { contentHash } from "./kubernetes/hash.ts";
 import type { BuildkitImages, RenderInput } from "./kubernetes/input.ts";
 import { PatchError } from "./kubernetes/patch.ts";
@@ -29,6 +29,10 @@ export interface DecideInput {
   readonly tlsFingerprint: string | undefined;
   /** Of the Secrets and ConfigMaps that its pods use; see kubernetes/contents.ts. */
   readonly contentFingerprint?: string | undefined;
+  /** Whether any instance has a run: evictions have to wait then. */
+  readonly isBusy: boolean;
+  /** Why what the pods use cannot be read. */
+  readonly contentProblem?: Problem | undefined;
   /** By the uid of the live object. */
   readonly written: ReadonlyMap<string, Written>;
 }
@@ -41,36 +45,46 @@ export interface Decision {
   readonly templateHash: string | undefined;
   /** Whether everything that is there is as it should be and nothing has to be written. */
   readonly settled: boolean;
+  /** Whether the pods use Secrets or ConfigMaps of a person's. */
+  readonly usesContents: boolean;
   /** Why the pods cannot be made as the spec asks; those that are there stay as they are. */
   readonly problem?: Problem;
 }
 
-const nothing: Decision = { remove: [], apply: [], templateHash: undefined, settled: true };
+const nothing: Decision = {
+  remove: [],
+  apply: [],
+  templateHash: undefined,
+  settled: true,
+  usesContents: false,
+};
 
 /** Compares what is there with what the spec asks for. */
 export function decide(world: BuilderWorld, input: DecideInput): Decision {
   // An object on its way out has its dependents removed by garbage collection: making one now would leak it.
   if (world.object.metadata.deletionTimestamp !== undefined || world.spec === undefined)
     return nothing;
-  const { workloads, services, networkPolicies } = world.owned;
+  const { workloads, disruptionBudgets } = world.owned;
+  const live = liveObjects(world.owned);
   const driver = world.spec.kubernetes;
   if (driver === undefined) {
-    const remove = [...workloads, ...services, ...networkPolicies].filter(isStaying);
+    const remove = live.filter(isStaying);
     return { ...nothing, remove, settled: remove.length === 0 };
   }
   const rendered = render(world, driver, input);
   if ("problem" in rendered) return { ...nothing, problem: rendered.problem };
+  if (input.contentProblem !== undefined) return { ...nothing, problem: input.contentProblem };
   const { desired } = rendered;
   const outdated = workloads.filter((live) => isOther(live, desired));
   const isBlocked = outdated.some((live) => live.kind === desired.kind);
   const wanted: KubeObject[] = [...rendered.around, ...(isBlocked ? [] : [desired])];
-  const live = [...workloads, ...services, ...networkPolicies];
   const apply = wanted.filter((object) => !isAsWanted(find(live, object), object, input.written));
   return {
-    remove: outdated.filter(isStaying),
+    remove: [...outdated, ...(input.isBusy ? [] : disruptionBudgets)].filter(isStaying),
     apply,
     templateHash: templateHashOf(desired),
     settled: outdated.length === 0 && apply.length === 0,
+    usesContents: input.contentFingerprint !== undefined,
   };
 }
 
@@ -78,7 +92,7 @@ export function decide(world: BuilderWorld, input: DecideInput): Decision {
 export function render(
   world: Pick<BuilderWorld, "ref" | "namespace" | "object" | "spec">,
   driver: RenderInput["driver"],
-  input: DecideInput,
+  input: Omit<DecideInput, "written" | "isBusy"> & { readonly isBusy?: boolean },
 ):
   | { readonly desired: Workload; readonly around: readonly KubeObject[] }
   | { readonly problem: Problem } {
@@ -99,7 +113,8 @@ export function render(
     contentFingerprint: input.contentFingerprint,
   };
   try {
-    return { desired: workload(from), around: [service(from), networkPolicy(from)] };
+    const budget = input.isBusy === true ? [disruptionBudget(from)] : [];
+    return { desired: workload(from), around: [service(from), networkPolicy(from), ...budget] };
   } catch (error) {
     if (!(error instanceof PatchError)) throw error;
     const message = `spec.kubernetes.${error.message}: correct podTemplatePatch.`;
@@ -120,6 +135,15 @@ function isOther(live: Workload, desired: Workload): boolean {
       desired.metadata.annotations?.[storageHashAnnotation] &&
     live.metadata.annotations?.[storageHashAnnotation] !== undefined
   );
+}
+
+function liveObjects({
+  workloads,
+  services,
+  networkPolicies,
+  disruptionBudgets,
+}: BuilderWorld["owned"]): KubeObject[] {
+  return [...workloads, ...services, ...networkPolicies, ...disruptionBudgets];
 }
 
 function isStaying(object: KubeObject): boolean {

@@ -72,6 +72,8 @@ export interface FleetDeps extends TargetDeps {
   readonly prober: Prober;
   readonly loads: InstanceLoads;
   readonly bell: FleetBell;
+  /** Somebody is about to use an instance: its Builder may have become busy. */
+  readonly onUse: (ref: BuilderRef) => void;
 }
 
 /** The `Fleet` of the running controller. */
@@ -143,6 +145,7 @@ export class CachedFleet implements Fleet {
   }
 
   async endpoint(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Endpoint> {
+    this.#deps.onUse(ref);
     const spec = this.spec(ref);
     if (spec?.remote !== undefined && instanceId === remoteInstance) {
       return await remoteEndpointOf(ref, spec, this.#deps, signal);

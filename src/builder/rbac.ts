@@ -51,6 +51,13 @@ export const rules: readonly PolicyRule[] = [
   },
   {
     scope: "Cluster",
+    apiGroups: ["policy"],
+    resources: ["poddisruptionbudgets"],
+    verbs: made,
+    why: "Keeps evictions away from instances while they build.",
+  },
+  {
+    scope: "Cluster",
     apiGroups: [""],
     resources: ["pods"],
     verbs: ["get", "list", "watch"],
@@ -76,7 +83,7 @@ export const rules: readonly PolicyRule[] = [
     apiGroups: [""],
     resources: ["serviceaccounts"],
     verbs: ["impersonate"],
-    why: "Reads the Secrets that a Builder or BuildRun names with the rights of its own service account.",
+    why: "Reads the Secrets and ConfigMaps that a Builder or BuildRun names with the rights of its own service account.",
   },
   {
     scope: "Kiln",

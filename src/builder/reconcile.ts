@@ -11,11 +11,13 @@ import { keyOf, type KubeObject } from "../kube/object.ts";
 import { after, done, type Outcome } from "../runtime/outcome.ts";
 import { act } from "./act.ts";
 import { builders, clusterBuilders, type BuilderCaches } from "./caches.ts";
-import { decide, type Decision, type Written } from "./decide.ts";
+import { readContents } from "./contents.ts";
+import { decide, render, type DecideInput, type Decision, type Written } from "./decide.ts";
 import type { InstanceLoads } from "./fleet.ts";
 import { builderRefOf } from "./instance.ts";
 import { contentHash } from "./kubernetes/hash.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
+import { references } from "./kubernetes/references.ts";
 import { templateHashOf } from "./kubernetes/workload.ts";
 import type { Identities } from "./pki/identities.ts";
 import type { Prober } from "./health/probe.ts";
@@ -45,6 +47,8 @@ export interface ReconcileDeps {
 const movingMs = 2_000;
 /** While runs come and go: so old may the numbers in status be. */
 const busyMs = 5_000;
+/** Of pods that use Secrets or ConfigMaps, which are not watched: so late may a change be seen. */
+const contentMs = 15_000;
 /** Otherwise: damage to what is not watched (the TLS Secret) is found after this long. */
 const idleMs = 60_000;
 
@@ -68,7 +72,9 @@ export async function reconcileBuilder(
   if (world.object.metadata.deletionTimestamp !== undefined) return done;
 
   const tlsFingerprint = await serverTls(world, deps, signal);
-  const decision = decide(world, { ...deps, tlsFingerprint });
+  const contents = await contentsOf(world, { ...deps, tlsFingerprint }, signal);
+  const isBusy = world.instances.some(({ id }) => deps.loads.running(ref, id) > 0);
+  const decision = decide(world, { ...deps, tlsFingerprint, ...contents, isBusy });
   const refused = await act(
     world.object,
     decision,
@@ -96,6 +102,25 @@ async function serverTls(
   if (world.spec?.kubernetes === undefined) return undefined;
   const owners = tlsOwners(world.namespace, deps.caches, deps.kilnNamespace);
   return await deps.identities.server(world.namespace, owners, signal);
+}
+
+/** Hash of the Secrets and ConfigMaps that the pods use, or why they cannot be read. */
+async function contentsOf(
+  world: BuilderWorld,
+  deps: ReconcileDeps & Pick<DecideInput, "tlsFingerprint">,
+  signal: AbortSignal,
+): Promise<Pick<DecideInput, "contentFingerprint" | "contentProblem">> {
+  const { spec, namespace } = world;
+  if (spec?.kubernetes === undefined) return {};
+  const rendered = render(world, spec.kubernetes, deps);
+  if ("problem" in rendered) return {};
+  const pod = rendered.desired.spec?.template.spec;
+  const { serviceAccountName } = spec;
+  const reader = { client: deps.client, namespace, serviceAccountName };
+  const contents = await readContents(pod === undefined ? [] : references(pod), reader, signal);
+  return "problem" in contents
+    ? { contentProblem: contents.problem }
+    : { contentFingerprint: contents.fingerprint };
 }
 
 function statusOf(
@@ -176,7 +201,8 @@ function next(world: BuilderWorld, decision: Decision, status: BuilderStatus): O
   if (isMoving) return after(movingMs);
   const isStalled = status.conditions?.some(({ type }) => type === "Stalled") === true;
   const isBusy = (status.runningRuns ?? 0) + (status.queuedRuns ?? 0) > 0;
-  return after(isBusy || (isStalled && world.spec !== undefined) ? busyMs : idleMs);
+  if (isBusy || (isStalled && world.spec !== undefined)) return after(busyMs);
+  return after(decision.usesContents ? contentMs : idleMs);
 }
 
 function isKnown(object: KubeObject, caches: BuilderCaches): boolean {
@@ -188,6 +214,8 @@ function isKnown(object: KubeObject, caches: BuilderCaches): boolean {
       return caches.statefulSets.get(key) !== undefined;
     case "Service":
       return caches.services.get(key) !== undefined;
+    case "PodDisruptionBudget":
+      return caches.disruptionBudgets.get(key) !== undefined;
     default:
       return caches.networkPolicies.get(key) !== undefined;
   }

@@ -14,6 +14,7 @@ import type { KubeObject } from "../kube/object.ts";
 import {
   deployments,
   networkPolicies,
+  podDisruptionBudgets,
   pods,
   services,
   statefulSets,
@@ -98,14 +99,19 @@ export function createBuilders(o: BuildersOptions): Builders {
     reconcile: (key, signal, context) =>
       reconcileBuilder(key, { ...deps, log: context.log.child({ builder: key }) }, signal),
   });
-  const forget = [caches.deployments, caches.statefulSets, caches.networkPolicies].map((cache) =>
+  const forget = [
+    caches.deployments,
+    caches.statefulSets,
+    caches.networkPolicies,
+    caches.disruptionBudgets,
+  ].map((cache) =>
     (cache as unknown as BuilderCaches["deployments"]).onChange(({ type, object }) => {
       if (type === "Deleted" && object.metadata.uid !== undefined)
         written.delete(object.metadata.uid);
     }),
   );
   return {
-    fleet: new CachedFleet({ ...common, bell }),
+    fleet: new CachedFleet({ ...common, bell, onUse: (ref) => controller.add(builderKey(ref)) }),
     synced: Promise.all(cacheList(caches).map((cache) => cache.synced)).then(() => undefined),
     changed: (key, priority) => {
       controller.add(key, { priority });
@@ -143,6 +149,7 @@ export function builderFeeds(caches: BuilderCaches): readonly BuilderFeed[] {
     feed(caches.statefulSets, statefulSets, owner),
     feed(caches.services, services, owner),
     feed(caches.networkPolicies, networkPolicies, owner),
+    feed(caches.disruptionBudgets, podDisruptionBudgets, owner),
     feed(caches.pods, pods, owner),
   ];
 }

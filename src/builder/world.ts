@@ -5,7 +5,13 @@ import { InvalidResource } from "../api/parse.ts";
 import type { BuilderSpec } from "../api/v1alpha1/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { isControlledBy, controlledBy, type OwnerReference } from "../kube/object.ts";
-import { coreEvents, type NetworkPolicy, type Pod, type Service } from "../kube/types.ts";
+import {
+  coreEvents,
+  type NetworkPolicy,
+  type Pod,
+  type PodDisruptionBudget,
+  type Service,
+} from "../kube/types.ts";
 import {
   byBuilder,
   parseStored,
@@ -42,6 +48,7 @@ export interface Owned {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly networkPolicies: readonly NetworkPolicy[];
+  readonly disruptionBudgets: readonly PodDisruptionBudget[];
   readonly pods: readonly Pod[];
 }
 
@@ -100,6 +107,7 @@ export function ownedBy(object: StoredBuilder, caches: BuilderCaches): Owned {
     ],
     services: mine(caches.services.byIndex(byBuilder, key)),
     networkPolicies: mine(caches.networkPolicies.byIndex(byBuilder, key)),
+    disruptionBudgets: mine(caches.disruptionBudgets.byIndex(byBuilder, key)),
     pods: caches.pods
       .byIndex(byBuilder, key)
       .filter((pod) => pod.status?.phase !== "Succeeded")

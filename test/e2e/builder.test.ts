@@ -88,6 +88,8 @@ describe("Builders", () => {
   const working: [string, Driver][] = [
     ["rootless", {}],
     ["privileged", { security: "Privileged" }],
+    ["usernamespace", { security: "UserNamespace" }],
+    ["usernamespace-stored", { security: "UserNamespace", storage: { size: "1Gi" } }],
     ["rootless-stored", { storage: { size: "1Gi" } }],
     ["privileged-stored", { security: "Privileged", storage: { size: "1Gi" }, replicas: 2 }],
   ];
@@ -105,20 +107,33 @@ describe("Builders", () => {
     });
   }
 
-  it("builds in a rootless pod", async () => {
-    await cluster.apply(ns, {
-      apiVersion: "kiln.build/v1alpha1",
-      kind: "BuildRun",
-      metadata: { name: "rootless" },
-      spec: {
-        builderRef: { name: "rootless" },
-        context: { none: {} },
-        dockerfile: { inline: "FROM debian:bookworm-slim\nRUN id && echo made > /made\n" },
-      },
+  // What the user ids of the pod are on the node: 0 of a length that is everybody, or a range of its own.
+  const modes: [string, RegExp][] = [
+    ["rootless", /^\s*0\s+0\s+4294967295/],
+    ["privileged", /^\s*0\s+0\s+4294967295/],
+    ["usernamespace", /^\s*0\s+[1-9]\d*\s+65536\s*$/],
+  ];
+  for (const [name, ids] of modes) {
+    it(`builds with RUN and pushes in a ${name} pod, which has the user ids of that mode`, async () => {
+      const [pod] = await pods(name);
+      const map = ["exec", pod?.metadata.name ?? "", "-n", ns, "--", "cat", "/proc/1/uid_map"];
+      assert.match(await cluster.kubectl(map), ids);
+      await cluster.apply(ns, {
+        apiVersion: "kiln.build/v1alpha1",
+        kind: "BuildRun",
+        metadata: { name },
+        spec: {
+          builderRef: { name },
+          context: { none: {} },
+          dockerfile: { inline: "FROM debian:bookworm-slim\nRUN id && mkdir /a && mv /a /b\n" },
+          outputs: [{ image: { tags: [`${cluster.registry()}/modes/${name}:1`], insecure: true } }],
+        },
+      });
+      const status = await cluster.finished(ns, name);
+      assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+      assert.match(status.outputs?.[0]?.image.digest ?? "", /^sha256:/);
     });
-    const status = await cluster.finished(ns, "rootless");
-    assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
-  });
+  }
 
   it("rolls its pods when edited, and never is without one", async () => {
     const before = await becomes("privileged", "True InstancesReady");

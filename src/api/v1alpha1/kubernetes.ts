@@ -155,6 +155,9 @@ export const KubernetesDriver = z
         "Strategic merge patch of the pod template, for everything that has no field here: {metadata, spec}. It is applied last.",
       ),
   })
+  // Server-side apply drops an object that its manager left empty and only defaults have filled, and with it
+  // the driver: `kubernetes: {}` could be applied once (structured-merge-diff v6, merge.prune).
+  .meta({ "x-kubernetes-map-type": "atomic" })
   .meta(
     rules(
       cel(

@@ -1,7 +1,7 @@
-// Who may reach a Builder's pods, and by what name? A headless Service (StatefulSets want one) and a
-// NetworkPolicy that lets in Kiln's own pods only. Pure.
+// Who may reach a Builder's pods, by what name, and who may evict them? A headless Service (StatefulSets
+// want one), a NetworkPolicy that lets in Kiln's own pods only, and a budget while builds run. Pure.
 
-import type { NetworkPolicy, Secret, Service } from "../../kube/types.ts";
+import type { NetworkPolicy, PodDisruptionBudget, Secret, Service } from "../../kube/types.ts";
 import type { OwnerReference } from "../../kube/object.ts";
 import {
   buildkitPort,
@@ -54,6 +54,23 @@ export function networkPolicy(input: RenderInput): NetworkPolicy {
       ],
     },
   } as unknown as NetworkPolicy;
+}
+
+/**
+ * Keeps evictions (node drains, cluster autoscalers) away while builds run; there only as long as they do.
+ * A pod that is not Ready does not count: nothing is lost with it.
+ */
+export function disruptionBudget(input: RenderInput): PodDisruptionBudget {
+  return {
+    apiVersion: "policy/v1",
+    kind: "PodDisruptionBudget",
+    metadata: metadata(input),
+    spec: {
+      maxUnavailable: 0,
+      selector: { matchLabels: selectorLabels(input.ref) },
+      unhealthyPodEvictionPolicy: "AlwaysAllow",
+    },
+  } as unknown as PodDisruptionBudget;
 }
 
 /** PEM texts of a server's identity and of those it trusts. */

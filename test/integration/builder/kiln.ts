@@ -22,6 +22,7 @@ import { EventRecorder } from "../../../src/kube/events.ts";
 import { loadKubeConfig } from "../../../src/kube/http/credentials.ts";
 import { kubeClient, type OwnedClient } from "../../../src/kube/rest.ts";
 import {
+  configMaps,
   coreEvents,
   customResourceDefinitions as crds,
   deployments,
@@ -198,13 +199,18 @@ export class Kiln {
     );
   }
 
-  /** Lets a service account of the namespace get one Secret, as a user would. */
-  async allow(namespace: string, account: string, secret: string): Promise<void> {
-    const metadata = { namespace, name: `${account}-${secret}` };
+  async configMap(namespace: string, name: string, data: Record<string, string>): Promise<void> {
+    const object = { metadata: { namespace, name }, data };
+    await this.client.apply(configMaps, object as never, { fieldManager: "test" }, soon());
+  }
+
+  /** Lets a service account of the namespace get one Secret and one ConfigMap, as a user would. */
+  async allow(namespace: string, account: string, name: string): Promise<void> {
+    const metadata = { namespace, name: `${account}-${name}` };
     const rule = {
       apiGroups: [""],
-      resources: ["secrets"],
-      resourceNames: [secret],
+      resources: ["secrets", "configmaps"],
+      resourceNames: [name],
       verbs: ["get"],
     };
     await this.client.create(roles, { metadata, rules: [rule] } as never, soon());

@@ -24,6 +24,7 @@ function world(spec: BuilderSpecInput, live: readonly KubeObject[] = []): Builde
       workloads: of("Deployment", "StatefulSet"),
       services: of("Service"),
       networkPolicies: of("NetworkPolicy"),
+      disruptionBudgets: of("PodDisruptionBudget"),
       pods: [],
     },
     instances: [],
@@ -35,6 +36,7 @@ const input: DecideInput = {
   kilnNamespace: "kiln-system",
   defaultConfig: undefined,
   tlsFingerprint: "f",
+  isBusy: false,
   written: new Map(),
 };
 
@@ -68,6 +70,24 @@ describe("what is written for a Builder", () => {
   it("nothing, when all is there", () => {
     const decision = decide(world(kubernetes, created(kubernetes)), input);
     assert.deepEqual(decision, { ...decision, apply: [], remove: [], settled: true });
+  });
+
+  it("a budget for evictions while builds run, and none otherwise", () => {
+    const busy = { ...input, isBusy: true };
+    const live = created(kubernetes);
+    const [budget, ...others] = decide(world(kubernetes, live), busy).apply;
+    assert.deepEqual([budget?.kind, others], ["PodDisruptionBudget", []]);
+    assert.ok(budget !== undefined);
+    const withBudget = [...live, stored(budget)];
+    assert.equal(decide(world(kubernetes, withBudget), busy).settled, true);
+    const idle = decide(world(kubernetes, withBudget), input);
+    assert.deepEqual([kinds(idle.remove), idle.apply], [["PodDisruptionBudget"], []]);
+  });
+
+  it("no pods while what they use cannot be read, and nothing is removed", () => {
+    const contentProblem = { reason: "SecretNotFound", message: "Make it." } as const;
+    const decision = decide(world(withStorage, created(kubernetes)), { ...input, contentProblem });
+    assert.deepEqual([decision.apply, decision.remove, decision.problem], [[], [], contentProblem]);
   });
 
   it("only what is missing", () => {

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { networkPolicy, serverSecret, service } from "../../../src/builder/kubernetes/access.ts";
+import {
+  disruptionBudget,
+  networkPolicy,
+  serverSecret,
+  service,
+} from "../../../src/builder/kubernetes/access.ts";
 import { templateHashOf, workload } from "../../../src/builder/kubernetes/workload.ts";
 import { serverName, serverNamePattern, workloadName } from "../../../src/builder/names.ts";
 import { assertGolden } from "./golden.ts";
@@ -28,7 +33,12 @@ const full = {
 describe("the objects of a Builder", () => {
   it("rootless, with nothing said", () => {
     const input = aRender();
-    assertGolden("rootless", [workload(input), service(input), networkPolicy(input)]);
+    assertGolden("rootless", [
+      workload(input),
+      service(input),
+      networkPolicy(input),
+      disruptionBudget(input),
+    ]);
   });
 
   it("privileged", () => {
