@@ -72,7 +72,9 @@ async function remove(
   // Decided on an old spec: the newer one is on its way through the watch and will ring again.
   if (!isUnchanged || !isControlledBy(now, owner)) return;
   const { namespace, name, uid, resourceVersion } = now.metadata;
-  await deps.client.delete(type, { namespace, name, uid, resourceVersion }, signal, "Foreground");
+  // A budget that waits for the garbage collector would go on keeping evictions away.
+  const propagation = object.kind === "PodDisruptionBudget" ? "Background" : "Foreground";
+  await deps.client.delete(type, { namespace, name, uid, resourceVersion }, signal, propagation);
   deps.log.info({ kind: object.kind, object: keyOf(object.metadata) }, "removed an object");
 }
 

@@ -11,6 +11,7 @@ import { PatchError } from "./kubernetes/patch.ts";
 import { templateHashOf, workload, type Workload } from "./kubernetes/workload.ts";
 import { controlledBy } from "../kube/object.ts";
 import { storageHashAnnotation } from "./names.ts";
+import { patchFault } from "./spec-fault.ts";
 import type { BuilderWorld } from "./world.ts";
 
 /** What Kiln last wrote to an object, and the generation that came of it. */
@@ -117,8 +118,7 @@ export function render(
     return { desired: workload(from), around: [service(from), networkPolicy(from), ...budget] };
   } catch (error) {
     if (!(error instanceof PatchError)) throw error;
-    const message = `spec.kubernetes.${error.message}: correct podTemplatePatch.`;
-    return { problem: { reason: "InvalidPodTemplatePatch", message } };
+    return { problem: { reason: "InvalidPodTemplatePatch", message: patchFault(error) } };
   }
 }
 

@@ -17,3 +17,4 @@ export {
   createBuilders,
 } from "./slice.ts";
 export { rules } from "./rbac.ts";
+export { specFault } from "./spec-fault.ts";

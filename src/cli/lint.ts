@@ -2,6 +2,7 @@
 
 import { LineCounter, parseAllDocuments } from "yaml";
 import { apiVersion, kinds } from "../api/kinds.ts";
+import { specFault } from "../builder/index.ts";
 import { InvalidResource, parseBuilder, parseBuildRun, parseClusterBuilder } from "../api/parse.ts";
 
 /** One thing that is wrong with a file. */
@@ -21,10 +22,14 @@ export interface LintResult {
   readonly findings: readonly Finding[];
 }
 
-const parsers: Readonly<Record<string, (object: unknown) => unknown>> = {
-  Builder: parseBuilder,
-  ClusterBuilder: parseClusterBuilder,
-  BuildRun: parseBuildRun,
+/** Throw `InvalidResource`, or give what no schema sees. */
+const checks: Readonly<Record<string, (object: unknown) => string | undefined>> = {
+  Builder: (object) => specFault(parseBuilder(object).spec),
+  ClusterBuilder: (object) => specFault(parseClusterBuilder(object).spec),
+  BuildRun: (object) => {
+    parseBuildRun(object);
+    return undefined;
+  },
 };
 
 interface Named {
@@ -61,14 +66,13 @@ function nameOf({ kind, metadata }: Named): string {
 }
 
 function refusal(object: Named): string | undefined {
-  const parser = parsers[String(object.kind)];
-  if (parser === undefined) {
+  const check = checks[String(object.kind)];
+  if (check === undefined) {
     const known = kinds.map(({ kind }) => kind).join(", ");
     return `kind: ${apiVersion} has no ${String(object.kind)}; use one of ${known}.`;
   }
   try {
-    parser(object);
-    return undefined;
+    return check(object);
   } catch (error) {
     if (error instanceof InvalidResource) return error.message;
     throw error;

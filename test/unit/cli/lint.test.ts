@@ -32,6 +32,26 @@ describe("lint", () => {
     assert.match(finding?.message ?? "", /no Build; use one of Builder, ClusterBuilder, BuildRun/);
   });
 
+  const builder = (spec: string): string =>
+    `apiVersion: kiln.build/v1alpha1\nkind: Builder\nmetadata: {name: main}\nspec: ${spec}\n`;
+  for (const [what, spec, says] of [
+    [
+      "a buildkitd.toml with a slip of the pen",
+      '{kubernetes: {}, buildkitd: {config: "[worker.oci]\\nmax-paralelism = 4"}}',
+      /worker\.oci\.max-paralelism \(line 2\) is no key/,
+    ],
+    [
+      "a patch of what is Kiln's",
+      "{kubernetes: {podTemplatePatch: {spec: {containers: [{name: buildkitd, args: []}]}}}}",
+      /podTemplatePatch\.spec\.containers\[0\]\.args is Kiln's own.*: correct podTemplatePatch/,
+    ],
+  ] as const) {
+    it(`finds ${what}, which no schema sees`, () => {
+      const [finding] = lint(builder(spec)).findings;
+      assert.match(finding?.message ?? "", says);
+    });
+  }
+
   it("says where a file is no YAML, and still reads the other documents", () => {
     const { checked, findings } = lint(
       `a: [1\n---\n${run("{context: {none: {}}, dockerfile: {inline: x}}")}`,
