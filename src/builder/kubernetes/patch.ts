@@ -45,16 +45,44 @@ export function guardPatch(patch: Json, container: string): void {
         throw new PatchError(`${path}.${marks}["${key}"] is Kiln's own`);
     }
   }
-  const { containers } = objectAt(patch, "spec", "podTemplatePatch");
-  for (const [index, one] of (Array.isArray(containers) ? containers : []).entries()) {
-    if (!isObject(one) || one["name"] !== container) continue;
-    const path = `podTemplatePatch.spec.containers[${index}]`;
-    if (one["$patch"] !== undefined) throw new PatchError(`${path} would remove ${container}`);
-    for (const field of ["args", "command"]) {
-      if (one[field] !== undefined)
-        throw new PatchError(`${path}.${field} is Kiln's own, use spec.buildkitd instead`);
+  const spec = objectAt(patch, "spec", "podTemplatePatch");
+  for (const list of ["containers", "initContainers"]) {
+    const entries = spec[list];
+    for (const [index, one] of (Array.isArray(entries) ? entries : []).entries()) {
+      if (isObject(one) && one["name"] === container)
+        guardContainer(one, `podTemplatePatch.spec.${list}[${index}]`, container);
     }
   }
+}
+
+function guardContainer(one: Json, path: string, container: string): void {
+  if (one["$patch"] !== undefined) throw new PatchError(`${path} would remove ${container}`);
+  for (const field of ["args", "command"]) {
+    if (one[field] !== undefined)
+      throw new PatchError(`${path}.${field} is Kiln's own, use spec.buildkitd instead`);
+  }
+}
+
+/**
+ * The patch with its containers where the template has them: people write `containers`, and need not know
+ * which of them Kiln starts as init containers that stay.
+ */
+export function placed(patch: Json, initContainers: readonly string[]): Json {
+  const spec = objectAt(patch, "spec", "podTemplatePatch");
+  const { containers, initContainers: init } = spec;
+  if (!Array.isArray(containers)) return patch;
+  const isInit = (one: unknown): boolean =>
+    isObject(one) && initContainers.some((name) => name === one["name"]);
+  const moved = containers.filter(isInit);
+  if (moved.length === 0) return patch;
+  return {
+    ...patch,
+    spec: {
+      ...spec,
+      containers: containers.filter((one) => !isInit(one)),
+      initContainers: [...(Array.isArray(init) ? (init as unknown[]) : []), ...moved],
+    },
+  };
 }
 
 function refuseOthers(object: Json, known: readonly string[], path: string): void {

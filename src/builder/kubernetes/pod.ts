@@ -14,7 +14,7 @@ import {
 import { additions, configDirectory, tlsPath, type Addition } from "./additions.ts";
 import { contentHash } from "./hash.ts";
 import { labelsOf, type RenderInput } from "./input.ts";
-import { guardPatch, strategicMerge } from "./patch.ts";
+import { guardPatch, placed, strategicMerge } from "./patch.ts";
 import { securityMode, type SecurityMode } from "./security.ts";
 
 type PodSpec = NonNullable<Pod["spec"]>;
@@ -72,9 +72,10 @@ function patched({ driver }: RenderInput, template: Template): Template {
   if (driver.podTemplatePatch === undefined) return template;
   const { labels, annotations, spec } = template;
   guardPatch(driver.podTemplatePatch, buildkitdContainer);
+  const init = (spec.initContainers ?? []).map(({ name }) => name);
   const result = strategicMerge(
     { metadata: { labels, annotations }, spec },
-    driver.podTemplatePatch,
+    placed(driver.podTemplatePatch, init),
   );
   return {
     labels: { ...result.metadata.labels, ...ours(labels) },

@@ -1,7 +1,7 @@
 // Strategic merge as kubectl does it: lists with an identity by their keys, all else replaced.
 
 import assert from "node:assert/strict";
-import { PatchError, strategicMerge } from "../../../src/builder/kubernetes/patch.ts";
+import { PatchError, placed, strategicMerge } from "../../../src/builder/kubernetes/patch.ts";
 
 const base = {
   metadata: { labels: { a: "1", b: "2" } },
@@ -91,6 +91,14 @@ describe("a strategic merge patch", () => {
     const result = strategicMerge(base, patch);
     assert.deepEqual(result.metadata.labels, { b: "2", c: "3" });
     assert.deepEqual(result.spec.nodeSelector, { disk: "ssd" });
+  });
+
+  it("finds a container that the template starts as one of init", () => {
+    const patch = { spec: { containers: [{ name: "a", image: "1" }, { name: "b" }] } };
+    assert.deepEqual(placed(patch, ["a"]), {
+      spec: { containers: [{ name: "b" }], initContainers: [{ name: "a", image: "1" }] },
+    });
+    assert.equal(placed(patch, ["c"]), patch);
   });
 
   it("leaves the template as it was, and says the same when applied again", () => {
