@@ -48,6 +48,7 @@ describe("which failure is whose", () => {
       { "errdefs.Source": source },
     ],
     ["FrontendNotAllowed", 2, "'docker.io/a/b' is not an allowed gateway source"],
+    ["FrontendNotAllowed", 2, "invalid frontend: gateway.v0"],
     ["SecretTooLarge", 2, "secret big too big. max size 512000"],
     [
       "CacheAuthFailed",

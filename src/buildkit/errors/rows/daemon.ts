@@ -112,7 +112,8 @@ export const daemonRows: readonly Row[] = [
     "FrontendNotAllowed",
     "Policy",
     "final",
-    { text: /is not an allowed gateway source/ },
+    // The latter of a daemon that runs no frontend images at all.
+    { text: /is not an allowed gateway source|invalid frontend: gateway\.v0/ },
     "Use a frontend that the builder's configuration allows.",
   ],
   [
