@@ -9,6 +9,12 @@ interface Pods {
   }[];
 }
 
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly message: string;
+}
+
 const buildkitd = {
   maxParallelism: 3,
   gc: { maxUsedSpace: "300Mi" },
@@ -62,8 +68,13 @@ describe("a Builder with many options", () => {
   });
 
   async function ready(): Promise<void> {
-    const wait = ["wait", "builder/default", "-n", ns, "--for=condition=Ready", "--timeout=100s"];
-    await cluster.until("the Builder", async () => await cluster.kubectl(wait));
+    await cluster.until("the Builder", async () => {
+      const text = await cluster.kubectl(["get", "builder", "default", "-n", ns, "-o", "json"]);
+      const { status } = JSON.parse(text) as { status?: { conditions?: Condition[] } };
+      const { conditions = [] } = status ?? {};
+      if (conditions.some(({ type, status: is }) => type === "Ready" && is === "True")) return true;
+      throw new Error(JSON.stringify(conditions));
+    });
   }
 
   async function pod(): Promise<Pods["items"][number]> {
