@@ -75,6 +75,22 @@ const frontendIsAllowed: Rule = ({ plan, allow, builder }) => {
   };
 };
 
+/**
+ * BuildKit asks for a frontend's image under its name, and a named context of that name takes its place
+ * (frontend/gateway/gateway.go, v0.34.2): the daemon's own list does not see what is run then.
+ */
+const frontendIsNotReplaced: Rule = ({ plan, allow, builder }) => {
+  const name = Object.keys(plan.request.frontendAttrs)
+    .flatMap((key) => /^context:(.+?)(?:::.*)?$/.exec(key)?.[1] ?? [])
+    .find((context) => allow.frontends?.some((one) => isRepository(one, context)) ?? false);
+  if (name === undefined) return undefined;
+  return {
+    ...policy,
+    reason: "FrontendNotAllowed",
+    message: `${builder} runs the frontend ${name} as it is: start a new run without a named context in its place.`,
+  };
+};
+
 const outputsAreAllowed: Rule = ({ plan, allow, builder }) => {
   const refused = plan.request.exporters
     .map((entry) => notIn(allow.outputs, entry, "outputs"))
@@ -96,6 +112,7 @@ const rules: readonly Rule[] = [
   serviceAccountIsAllowed,
   entitlementsAreAllowed,
   frontendIsAllowed,
+  frontendIsNotReplaced,
   outputsAreAllowed,
   cachesAreAllowed,
 ];

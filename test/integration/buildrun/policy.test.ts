@@ -48,6 +48,13 @@ describe("a run that asks for more than its Builder allows", () => {
       /evil\.example\/frontend/,
     ],
     [
+      "with the network of the host",
+      {},
+      { network: "host" },
+      "EntitlementNotAllowed",
+      /does not grant network\.host: add it to spec\.allow\.entitlements/,
+    ],
+    [
       "to another registry",
       { outputs: { repositories: ["mine.example/*"] } },
       output,

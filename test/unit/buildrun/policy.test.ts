@@ -24,6 +24,10 @@ function said(spec: Spec, allow: Allow, more: Partial<BuilderSpecInput> = {}): s
 
 const image = (...tags: string[]): Spec => ({ outputs: [{ image: { tags } }] });
 const syntax = (line: string): Spec => ({ dockerfile: { inline: `${line}\nFROM scratch\n` } });
+const standIn = (name: string): Spec => ({
+  ...syntax("# syntax=docker/dockerfile:1"),
+  buildContexts: [{ name, image: "evil.example/frontend" }],
+});
 const shop = "registry.example/shop/web:1";
 const cacheOf = (ref: string): Spec => ({ cache: { from: [{ registry: { ref } }] } });
 
@@ -107,6 +111,24 @@ const cases: readonly (readonly [what: string, spec: Spec, allow: Allow, says: R
     syntax("# syntax=evil.example/frontend:1"),
     { frontends: ["docker/dockerfile"] },
     /^Policy FrontendNotAllowed: .* does not run the frontend evil\.example\/frontend:1: add its repository to spec\.allow\.frontends/,
+  ],
+  [
+    "a named context in place of a frontend that is listed",
+    standIn("docker/dockerfile"),
+    { frontends: ["docker/dockerfile"] },
+    /^Policy FrontendNotAllowed: .* without a named context in its place/,
+  ],
+  [
+    "a named context in place of one version of a frontend that is listed",
+    standIn("docker.io/docker/dockerfile:1"),
+    { frontends: ["docker/dockerfile"] },
+    /FrontendNotAllowed/,
+  ],
+  [
+    "a named context in place of another image",
+    { buildContexts: [{ name: "debian", image: "mine.example/debian" }] },
+    { frontends: ["docker/dockerfile"] },
+    /^$/,
   ],
   [
     "a frontend that is no image",
