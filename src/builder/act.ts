@@ -103,9 +103,9 @@ async function write(
 /** Why an object as such is not taken. Throws what may pass by itself. */
 function refusal(object: KubeObject, error: unknown): Problem {
   const what = `${object.kind} ${keyOf(object.metadata)}`;
-  // The API server answers with 500 when an object has a member that its kind has not.
-  const isMisspelt = isApiError(error) && /field not declared in schema/.test(error.message);
-  if (isApiError(error, "Invalid") || isMisspelt) {
+  // The API server answers with 500 when a member is not of the object's kind, or not of its type.
+  const isUntyped = isApiError(error) && /failed to create typed patch object/.test(error.message);
+  if (isApiError(error, "Invalid") || isUntyped) {
     return {
       reason: "CreateFailed",
       message: `The API server takes no ${what}: ${oneLine(error.message)}`,

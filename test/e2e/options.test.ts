@@ -32,7 +32,7 @@ const kubernetes = {
   trustedCertificates: { configMapKeyRef: { name: "company", key: "ca.pem" } },
   volumes: [{ name: "extra", configMap: { name: "company" } }],
   volumeMounts: [{ name: "extra", mountPath: "/extra", readOnly: true }],
-  podTemplatePatch: { metadata: { annotations: { "example.com/patched": "yes" } } },
+  podTemplatePatch: { metadata: { annotations: { "example.com/patched": "done" } } },
 };
 
 describe("a Builder with many options", () => {

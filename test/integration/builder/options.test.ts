@@ -168,6 +168,12 @@ describe("the options of a Builder on a real API server", () => {
       /restartPolicy.*Sometimes/,
     ],
     [
+      "a patch with a value of the wrong type",
+      { kubernetes: { podTemplatePatch: { metadata: { annotations: { "a.example/b": true } } } } },
+      "CreateFailed",
+      /annotations\.a\.example\/b: expected string/,
+    ],
+    [
       "an affinity with a misspelt member",
       { kubernetes: { affinity: { nodeAfinity: {} } } },
       "CreateFailed",
