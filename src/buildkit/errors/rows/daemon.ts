@@ -90,6 +90,14 @@ export const daemonRows: readonly Row[] = [
     { codes: [grpc.unavailable], text: /^(?:No connection established|Name resolution failed)/i },
     "Nothing answers at the builder's address.",
   ],
+  [
+    // A proxy's answer, in grpc-js's words; else its number would be taken for a registry's.
+    "BuilderUnreachable",
+    "Builder",
+    "retry",
+    { codes: [grpc.unavailable], text: /^Received HTTP status code \d/ },
+    "Something else than a builder answers at the builder's address.",
+  ],
 
   // Policy of the daemon.
   [
