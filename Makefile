@@ -8,7 +8,7 @@ node := node_modules/.bin/node
 # Written by npm ci; older than the lock file means that packages changed.
 installed := node_modules/.package-lock.json
 
-.PHONY: demo test up down check generate clean
+.PHONY: demo test fuzz bench up down check generate clean
 
 ## demo: from a fresh clone to an image in a registry
 demo: $(installed)
@@ -17,6 +17,14 @@ demo: $(installed)
 ## test: the checks and every suite; SUITES="unit integration" runs some
 test: $(installed)
 	$(node) scripts/test.ts $(SUITES)
+
+## fuzz: the fuzz suite alone; FUZZ_CASES=1000000 for a long run
+fuzz: $(installed)
+	$(node) scripts/test.ts fuzz
+
+## bench: the BuildKit client against buildctl; CASES="noop 1g-file" runs some
+bench: $(installed)
+	$(node) bench/client/main.ts $(CASES)
 
 ## up: start the demo's cluster alone; CLUSTER=kind takes Docker and kind instead
 up: $(installed)
