@@ -254,6 +254,7 @@ describe("which failure is whose", () => {
       "invalid value x for y",
       { "errdefs.Frontend": { name: "dockerfile.v0" } },
     ],
+    ["BuilderUnreachable", 14, "Received HTTP status code 503"],
     ["BuildStopped", 1, "context canceled"],
     ["BuildFailed", 2, "something new", { "errdefs.Vertex": vertex }],
     ["SolveFailed", 2, "something new"],
