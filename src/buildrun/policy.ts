@@ -91,6 +91,21 @@ const frontendIsNotReplaced: Rule = ({ plan, allow, builder }) => {
   };
 };
 
+/** A source policy that converts images would convert an allowed frontend's, too: the daemon resolves both alike. */
+const frontendIsNotConverted: Rule = ({ plan, allow, builder }) => {
+  if (allow.frontends === undefined) return undefined;
+  const rule = plan.request.sourcePolicy?.rules.find(
+    ({ action, selector: { identifier, match } }) =>
+      action === "convert" && (match === "regex" || !/^(?:git|https?):\/\//.test(identifier)),
+  );
+  if (rule === undefined) return undefined;
+  return {
+    ...policy,
+    reason: "FrontendNotAllowed",
+    message: `${builder} runs allowed frontends as they are, which ${JSON.stringify(rule.selector.identifier)} in spec.sourcePolicy may replace: start a new run without that rule.`,
+  };
+};
+
 const outputsAreAllowed: Rule = ({ plan, allow, builder }) => {
   const refused = plan.request.exporters
     .map((entry) => notIn(allow.outputs, entry, "outputs"))
@@ -113,6 +128,7 @@ const rules: readonly Rule[] = [
   entitlementsAreAllowed,
   frontendIsAllowed,
   frontendIsNotReplaced,
+  frontendIsNotConverted,
   outputsAreAllowed,
   cachesAreAllowed,
 ];

@@ -28,6 +28,9 @@ const standIn = (name: string): Spec => ({
   ...syntax("# syntax=docker/dockerfile:1"),
   buildContexts: [{ name, image: "evil.example/frontend" }],
 });
+const convert = (identifier: string, match: "wildcard" | "regex" = "wildcard"): Spec => ({
+  sourcePolicy: { rules: [{ action: "convert", identifier, match, replacement: "https://b" }] },
+});
 const shop = "registry.example/shop/web:1";
 const cacheOf = (ref: string): Spec => ({ cache: { from: [{ registry: { ref } }] } });
 
@@ -52,6 +55,25 @@ const cases: readonly (readonly [what: string, spec: Spec, allow: Allow, says: R
     { serviceAccounts: ["other/default", "ci"] },
     /^Policy ServiceAccountNotAllowed: .*shop\/default: add it to spec\.allow\.serviceAccounts/,
   ],
+  [
+    "images replaced by the run where frontends are limited",
+    convert("docker-image://*"),
+    { frontends: ["docker/dockerfile"] },
+    /^Policy FrontendNotAllowed: .*"docker-image:\/\/\*" in spec\.sourcePolicy may replace/,
+  ],
+  [
+    "anything replaced by a regular expression where frontends are limited",
+    convert("https://.*", "regex"),
+    { frontends: ["docker/dockerfile"] },
+    /FrontendNotAllowed/,
+  ],
+  [
+    "an archive replaced where frontends are limited",
+    convert("https://files.example/a.tar"),
+    { frontends: ["docker/dockerfile"] },
+    /^$/,
+  ],
+  ["images replaced by the run where frontends are free", convert("docker-image://*"), {}, /^$/],
   ["a type of output that is listed", image(shop), { outputs: { types: ["image"] } }, /^$/],
   [
     "a type of output that is not listed",
