@@ -2,6 +2,7 @@
 
 import { hostname } from "node:os";
 import type { LogLevel } from "./log.ts";
+import { version } from "./version.ts";
 
 /** Everything that differs between two installations of the controller. */
 export interface ControllerConfig {
@@ -17,6 +18,8 @@ export interface ControllerConfig {
   readonly buildkitImage: string;
   /** buildkitd image of `security: Rootless`. */
   readonly buildkitRootlessImage: string;
+  /** Image of the agent beside each buildkitd: Kiln's own, of this controller's version. */
+  readonly agentImage: string;
   /** Path of the buildkitd.toml for managed Builders that bring no `spec.buildkitd.config`. */
   readonly buildkitdConfig: string | undefined;
   /** Address of `/healthz`, `/readyz` and `/metrics`, `host:port`; port 0 takes a free one. */
@@ -37,6 +40,7 @@ export function defaultConfig(env: NodeJS.ProcessEnv): ControllerConfig {
     leaderElect: true,
     buildkitImage: "docker.io/moby/buildkit:v0.34.2",
     buildkitRootlessImage: "docker.io/moby/buildkit:v0.34.2-rootless",
+    agentImage: `docker.io/library/kiln:${version}`,
     buildkitdConfig: undefined,
     probeAddress: "0.0.0.0:8080",
     logLevel: "info" as const,

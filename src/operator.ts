@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { Registry, collectDefaultMetrics } from "prom-client";
 import { InProcessAgent } from "./agent/in-process.ts";
+import { InstanceAgents } from "./agent/instance-agents.ts";
 import { buildRunKind } from "./api/kinds.ts";
 import type { BuildRun } from "./api/v1alpha1/index.ts";
 import { builderCaches, builderFeeds, createBuilders } from "./builder/index.ts";
@@ -103,11 +104,12 @@ function makeCaches({ client, log, registry }: Ground): Caches {
   };
 }
 
-/** Both slices and the agent between them. `start` may be called only as the leader. */
+/** Both slices and the agents between them. `start` may be called only as the leader. */
 function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches: Caches) {
   const metrics = controllerMetrics(registry);
   const events = new EventRecorder({ client, instance: config.identity, log });
-  const agent = new InProcessAgent({ log, connect });
+  const local = new InProcessAgent({ log, connect });
+  const agents = new InstanceAgents(local);
   const builders = createBuilders({
     client,
     caches: caches.builders,
@@ -115,7 +117,11 @@ function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches
     log,
     metrics,
     namespace: config.namespace,
-    images: { privileged: config.buildkitImage, rootless: config.buildkitRootlessImage },
+    images: {
+      privileged: config.buildkitImage,
+      rootless: config.buildkitRootlessImage,
+      agent: config.agentImage,
+    },
     defaultConfig: textOf(config.buildkitdConfig),
     concurrency: config.concurrency,
   });
@@ -126,13 +132,14 @@ function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches
     events,
     log,
     metrics,
-    agent,
+    agents,
     fleet: builders.fleet,
     concurrency: config.concurrency,
   });
   const start = (): void => {
     lifecycle.onStop("events", (leftMs) => events.stop(leftMs));
-    lifecycle.onStop("agent", () => agent.stop());
+    lifecycle.onStop("agents", () => agents.close());
+    lifecycle.onStop("agent", () => local.stop());
     lifecycle.onStop("builders", (leftMs) => builders.stop(leftMs));
     lifecycle.onStop("runs", (leftMs) => runs.stop(leftMs));
     builders.start();

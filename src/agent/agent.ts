@@ -1,9 +1,22 @@
-// What an agent is: the owner of running solves. The controller hands it complete jobs and may come and go; today both
-// live in one process, later the agent lives beside buildkitd and this interface goes over the wire unchanged.
+// What an agent is: the owner of running solves. The controller hands it complete jobs and may come and go. Beside a
+// buildkitd in a pod it is a process of its own, reached over the wire; for other daemons it lives in the controller's.
 
 import type { DockerConfig, Endpoint, SolveEvent, SolveRequest } from "../buildkit/index.ts";
 import type { ErrorClass } from "../errors/index.ts";
 import type { Sealed } from "./sealed.ts";
+
+/** Where solves run: a daemon that this process's own agent dials, or an agent beside its daemon. */
+export interface Place {
+  readonly kind: "daemon" | "agent";
+  /** Of the daemon, or of the agent. */
+  readonly endpoint: Endpoint;
+}
+
+/** All agents, by where they are. */
+export interface Agents {
+  /** The agent for a place; the same one as long as the place is the same. */
+  at(place: Place): Agent;
+}
 
 /** One private key that the daemon may use through an agent socket; `id` is the SSH mount id (`default` for git contexts). */
 export interface SshKey {
@@ -14,6 +27,7 @@ export interface SshKey {
 
 /** What a solve needs besides its request. Held in memory only. */
 export interface Materials {
+  /** Of the daemon. An agent that knows its own daemon ignores it. */
   readonly endpoint: Endpoint;
   /** Session secrets by id. */
   readonly secrets: ReadonlyMap<string, Buffer>;
@@ -86,8 +100,9 @@ export interface JobInfo {
 }
 
 /**
- * One entry of a job's event log. `gap` says that older entries were dropped because the reader was late; the latest
- * record of every vertex follows it, so a fold over what is read always ends in the truth.
+ * One entry of a job's event log. `gap` says that entries were dropped because the reader was late; the latest record of
+ * every vertex follows it, with the offset of the last entry that is lost, so a fold over what is read always ends in
+ * the truth.
  */
 export type JobEvent =
   | { readonly kind: "solve"; readonly offset: number; readonly event: SolveEvent }
@@ -109,9 +124,15 @@ export interface RecallQuestion {
   readonly context?: string;
 }
 
-/** The owner of solves. Every method may be repeated. */
+/** Why a job has no outcome: whoever held it ended. Such an attempt does not count against a run's retries. */
+export const attemptLost = "AttemptLost";
+
+/** The owner of solves. Every method may be repeated. Those over a wire throw `KilnError` `Builder` `AgentUnreachable`. */
 export interface Agent {
-  /** Starts the job, and returns before it ends. A ref that is known already is not started again. */
+  /**
+   * Starts the job, and returns before it ends. A ref that is known already is not started again. Throws `KilnError`
+   * `Builder` `Draining` when no job is taken any more.
+   */
   start(job: Job): Promise<void>;
   /** Every job that is running, or finished and not acknowledged. */
   list(): Promise<readonly JobInfo[]>;

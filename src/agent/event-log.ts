@@ -1,4 +1,5 @@
-// The event log of one job: append never waits, memory is bounded, readers resume by offset.
+// The event log of one job: append never waits, memory is bounded, readers resume by offset. What memory has dropped may
+// still be on disk.
 
 import type { SolveEvent } from "../buildkit/index.ts";
 import type { JobEvent, JobOutcome } from "./agent.ts";
@@ -7,6 +8,28 @@ import type { JobEvent, JobOutcome } from "./agent.ts";
 export interface EventLogLimits {
   readonly maxEntries: number;
   readonly maxLogBytes: number;
+}
+
+/** Where entries are kept that memory has dropped. */
+export interface OlderEvents {
+  /** Takes every entry. Must not throw and must not block. */
+  append(entry: JobEvent): void;
+  /** Entries with offsets in [from, before), with gaps for what is gone. */
+  read(from: number, before: number): AsyncIterable<JobEvent>;
+}
+
+/** How a log goes on after a restart. */
+export interface Resumed {
+  readonly nextOffset: number;
+  readonly vertices: ReadonlyMap<string, SolveEvent>;
+  readonly outcome?: JobOutcome | undefined;
+}
+
+/** What a log is made of. */
+export interface EventLogOptions {
+  readonly limits?: EventLogLimits | undefined;
+  readonly older?: OlderEvents | undefined;
+  readonly resumed?: Resumed | undefined;
 }
 
 const defaultLimits: EventLogLimits = { maxEntries: 4096, maxLogBytes: 1024 * 1024 };
@@ -21,15 +44,20 @@ function bytesOf(entry: JobEvent): number {
 /** An append-only log of a job's events that drops its oldest entries and remembers the latest record of each vertex. */
 export class EventLog {
   readonly #limits: EventLogLimits;
-  readonly #vertices = new Map<string, SolveEvent>();
+  readonly #older: OlderEvents | undefined;
+  readonly #vertices: Map<string, SolveEvent>;
   #entries: JobEvent[] = [];
-  #first = 0;
+  #first: number;
   #logBytes = 0;
   #outcome: JobOutcome | undefined;
   #wake = Promise.withResolvers<void>();
 
-  constructor(limits: EventLogLimits = defaultLimits) {
-    this.#limits = limits;
+  constructor({ limits, older, resumed }: EventLogOptions = {}) {
+    this.#limits = limits ?? defaultLimits;
+    this.#older = older;
+    this.#vertices = new Map(resumed?.vertices);
+    this.#first = resumed?.nextOffset ?? 0;
+    this.#outcome = resumed?.outcome;
   }
 
   /** The offset that the next entry will have. */
@@ -56,14 +84,15 @@ export class EventLog {
     this.#push({ kind: "finished", offset: this.nextOffset, outcome });
   }
 
-  /** Reads from an offset until the log ends or the signal fires. */
+  /** Reads from an offset until the log ends or the signal fires. Who is past the end gets `finished` again. */
   async *read(fromOffset: number, signal: AbortSignal): AsyncGenerator<JobEvent> {
-    let next = Math.max(0, fromOffset);
+    const last = this.nextOffset - (this.#outcome === undefined ? 0 : 1);
+    let next = Math.min(Math.max(0, fromOffset), Math.max(0, last));
     while (!signal.aborted) {
       if (next < this.#first) {
-        yield { kind: "gap", offset: next, dropped: this.#first - next };
-        next = this.#first;
-        for (const event of this.#vertices.values()) yield { kind: "solve", offset: next, event };
+        const before = this.#first;
+        yield* this.#dropped(next, before);
+        next = before;
         continue;
       }
       const entry = this.#entries[next - this.#first];
@@ -75,6 +104,16 @@ export class EventLog {
       next += 1;
       yield entry;
     }
+  }
+
+  /** The entries that memory has not any more. Vertices after a gap carry the offset of the last lost entry. */
+  async *#dropped(next: number, before: number): AsyncGenerator<JobEvent> {
+    if (this.#older !== undefined) {
+      yield* this.#older.read(next, before);
+      return;
+    }
+    yield { kind: "gap", offset: next, dropped: before - next };
+    for (const event of this.#vertices.values()) yield { kind: "solve", offset: before - 1, event };
   }
 
   async #changed(signal: AbortSignal): Promise<void> {
@@ -89,6 +128,7 @@ export class EventLog {
   }
 
   #push(entry: JobEvent): void {
+    this.#older?.append(entry);
     this.#entries.push(entry);
     this.#logBytes += bytesOf(entry);
     this.#trim();

@@ -1,11 +1,17 @@
-// The agent that lives in the controller's process: a job store, and one solve per job through src/buildkit. The same
-// code is meant to run beside buildkitd later, behind a wire.
+// The agent that does the work: a job store, and one solve per job through src/buildkit. It lives in the controller's
+// process for daemons that are elsewhere, and behind a wire (`kiln agent`) beside a buildkitd.
 
 import type { Logger } from "pino";
+import { KilnError } from "../errors/index.ts";
 import type { Agent, Job, JobEvent, JobInfo, RecallQuestion, Recollection } from "./agent.ts";
 import { JobUnknown } from "./agent.ts";
+import { secretValues } from "./attachables.ts";
 import { EventLog, type EventLogLimits } from "./event-log.ts";
-import { recallRef, runJob, type Connect } from "./execute.ts";
+import { type Connect, recallRef, runJob } from "./execute.ts";
+import type { JobLog } from "./journal/job-log.ts";
+import type { Journal } from "./journal/journal.ts";
+import { lostFailure, resolveLost } from "./lost.ts";
+import { eventRedactor } from "./redact.ts";
 
 /** What the agent is made of. */
 export interface InProcessAgentOptions {
@@ -15,21 +21,28 @@ export interface InProcessAgentOptions {
   readonly limits?: EventLogLimits;
   /** Finished jobs that nobody acknowledged are dropped, oldest first, above this number. Default 1,000. */
   readonly maxFinished?: number;
+  /** Keeps events on disk. Without one they are in memory only. */
+  readonly journal?: Journal;
 }
 
 interface Stored {
   readonly ref: string;
   readonly startedAt: string;
   readonly events: EventLog;
+  readonly disk: JobLog | undefined;
   readonly stop: AbortController;
   readonly done: Promise<void>;
 }
+
+/** Who attaches to a job again after a restart may know events that the disk did not get: offsets go on beyond them. */
+const restartGap = 1_000_000;
 
 /** An `Agent` without a wire. */
 export class InProcessAgent implements Agent {
   readonly #o: InProcessAgentOptions;
   readonly #jobs = new Map<string, Stored>();
-  #stopped = false;
+  #draining = false;
+  #settled = Promise.withResolvers<void>();
 
   constructor(o: InProcessAgentOptions) {
     this.#o = o;
@@ -37,17 +50,21 @@ export class InProcessAgent implements Agent {
 
   async start(job: Job): Promise<void> {
     if (this.#jobs.has(job.ref)) return;
-    if (this.#stopped) throw new Error("the agent is stopping and takes no job");
-    const events = new EventLog(this.#o.limits);
+    if (this.#draining) {
+      throw new KilnError({
+        class: "Builder",
+        reason: "Draining",
+        message: "The builder's instance is being stopped and takes no new build.",
+        retryable: true,
+      });
+    }
+    const startedAt = new Date().toISOString();
+    const context = job.request.frontendAttrs["context"];
+    const disk = this.#o.journal?.begin({ ref: job.ref, startedAt, ...(context && { context }) });
+    const events = new EventLog({ limits: this.#o.limits, older: disk });
     const stop = new AbortController();
     const done = this.#run(job, events, stop.signal);
-    this.#jobs.set(job.ref, {
-      ref: job.ref,
-      startedAt: new Date().toISOString(),
-      events,
-      stop,
-      done,
-    });
+    this.#jobs.set(job.ref, { ref: job.ref, startedAt, events, disk, stop, done });
     this.#prune();
   }
 
@@ -71,40 +88,125 @@ export class InProcessAgent implements Agent {
   }
 
   async acknowledge(ref: string): Promise<void> {
-    if (this.#jobs.get(ref)?.events.outcome !== undefined) this.#jobs.delete(ref);
+    const stored = this.#jobs.get(ref);
+    if (stored?.events.outcome !== undefined) await this.#forget(stored);
   }
 
   async recall(question: RecallQuestion, signal: AbortSignal): Promise<Recollection> {
     return await recallRef(question, this.#o.connect, signal);
   }
 
-  /** Takes no new job, cancels what runs and waits for it to end. Never rejects. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    const jobs = [...this.#jobs.values()];
-    for (const { stop } of jobs) stop.abort();
+  /** Takes no new job from now on. The refs that run. */
+  drain(): readonly string[] {
+    this.#draining = true;
+    return this.#running().map(({ ref }) => ref);
+  }
+
+  /** Whether `drain` was called. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Resolves when no job runs, or when the signal fires. */
+  async idle(signal: AbortSignal): Promise<void> {
+    while (this.#running().length > 0 && !signal.aborted) await this.#change(signal);
+  }
+
+  /** Resolves when every job is acknowledged, or when the signal fires. */
+  async empty(signal: AbortSignal): Promise<void> {
+    while (this.#jobs.size > 0 && !signal.aborted) await this.#change(signal);
+  }
+
+  /**
+   * Takes over what an earlier process left in the journal: finished jobs as they are; for those that died with it, the
+   * daemon of `question` is asked in the background. Call it once, before the first `start`.
+   */
+  async restore(materials: RecallQuestion["materials"]): Promise<void> {
+    for (const restored of (await this.#o.journal?.restore()) ?? []) {
+      const { header, vertices, outcome, events: disk } = restored;
+      const nextOffset = restored.nextOffset + (outcome === undefined ? restartGap : 0);
+      const { limits } = this.#o;
+      const events = new EventLog({
+        limits,
+        older: disk,
+        resumed: { nextOffset, vertices, outcome },
+      });
+      const { ref, startedAt, context } = header;
+      const stop = new AbortController();
+      const question = { ref, materials, ...(context === undefined ? {} : { context }) };
+      const done =
+        outcome === undefined ? this.#resolve(question, events, stop.signal) : Promise.resolve();
+      this.#jobs.set(ref, { ref, startedAt, events, disk, stop, done });
+    }
+  }
+
+  /**
+   * Takes no new job, ends what runs and waits for it. Never rejects. `lost`: the builds are cut for a reason that is
+   * not theirs, and end as lost instead of cancelled.
+   */
+  async stop({ lost = false } = {}): Promise<void> {
+    this.#draining = true;
+    const jobs = this.#running();
+    for (const { stop, events } of jobs) {
+      if (lost) events.finish(lostFailure("the builder's instance was stopped before it ended"));
+      stop.abort();
+    }
     await Promise.all(jobs.map(({ done }) => done));
+    await this.#o.journal?.close();
   }
 
   async #run(job: Job, events: EventLog, signal: AbortSignal): Promise<void> {
     const { connect, log } = this.#o;
+    const redact = eventRedactor(secretValues(job.materials.open()));
     log.info({ ref: job.ref }, "solve started");
-    const outcome = await runJob(
-      job,
-      { connect, onEvent: (event) => events.append(event) },
-      signal,
-    );
+    const onEvent = (event: Parameters<typeof redact>[0]): void => events.append(redact(event));
+    const outcome = await runJob(job, { connect, onEvent }, signal);
     events.finish(outcome);
     const reason = outcome.kind === "failed" ? outcome.failure.reason : undefined;
     log.info({ ref: job.ref, outcome: outcome.kind, reason }, "solve ended");
+    this.#changed();
+  }
+
+  async #resolve(question: RecallQuestion, events: EventLog, signal: AbortSignal): Promise<void> {
+    const { connect, log } = this.#o;
+    const outcome = await resolveLost(question, connect, signal);
+    events.finish(outcome);
+    log.info({ ref: question.ref, outcome: outcome.kind }, "job of an earlier process resolved");
+    this.#changed();
+  }
+
+  #running(): Stored[] {
+    return [...this.#jobs.values()].filter(({ events }) => events.outcome === undefined);
+  }
+
+  async #forget({ ref, disk }: Stored): Promise<void> {
+    this.#jobs.delete(ref);
+    this.#changed();
+    if (disk !== undefined) await this.#o.journal?.remove(disk);
+  }
+
+  #changed(): void {
+    const settled = this.#settled;
+    this.#settled = Promise.withResolvers<void>();
+    settled.resolve();
+  }
+
+  async #change(signal: AbortSignal): Promise<void> {
+    const aborted = Promise.withResolvers<void>();
+    const onAbort = (): void => aborted.resolve();
+    signal.addEventListener("abort", onAbort, { once: true });
+    await Promise.race([this.#settled.promise, aborted.promise]);
+    signal.removeEventListener("abort", onAbort);
   }
 
   #prune(): void {
     let excess = this.#jobs.size - (this.#o.maxFinished ?? 1_000);
-    for (const [ref, { events }] of this.#jobs) {
+    for (const stored of this.#jobs.values()) {
       if (excess <= 0) return;
-      if (events.outcome === undefined) continue;
-      this.#jobs.delete(ref);
+      if (stored.events.outcome === undefined) continue;
+      void this.#forget(stored).catch((error: unknown) => {
+        this.#o.log.warn({ err: error, ref: stored.ref }, "a job's log was not removed");
+      });
       excess -= 1;
     }
   }

@@ -26,8 +26,6 @@ export interface DecideInput {
   readonly kilnNamespace: string;
   /** buildkitd.toml of Builders that bring none. */
   readonly defaultConfig: string | undefined;
-  /** Of the namespace's server certificate. Only for kubernetes. */
-  readonly tlsFingerprint: string | undefined;
   /** Of the Secrets and ConfigMaps that its pods use; see kubernetes/contents.ts. */
   readonly contentFingerprint?: string | undefined;
   /** Whether any instance has a run: evictions have to wait then. */
@@ -110,7 +108,6 @@ export function render(
     buildkitd: spec.buildkitd,
     config: config.text,
     images: input.images,
-    tlsFingerprint: input.tlsFingerprint ?? "",
     contentFingerprint: input.contentFingerprint,
   };
   try {

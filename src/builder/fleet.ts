@@ -3,7 +3,7 @@
 
 import type { BuilderSpec } from "../api/v1alpha1/index.ts";
 import { InvalidResource } from "../api/parse.ts";
-import type { Endpoint } from "../buildkit/rpc/endpoint.ts";
+import type { Place } from "../agent/agent.ts";
 import { KilnError } from "../errors/index.ts";
 import { parseStored, storedBuilder, type BuilderCaches } from "./caches.ts";
 import {
@@ -23,7 +23,7 @@ import {
 } from "./instance.ts";
 import type { Prober } from "./health/probe.ts";
 import { mainProblem } from "./status.ts";
-import { podEndpoint, remoteEndpointOf, type TargetDeps } from "./health/targets.ts";
+import { podPlace, remotePlace, type TargetDeps } from "./health/targets.ts";
 import { ownedBy } from "./world.ts";
 
 /** The name that is meant when nobody says which Builder. */
@@ -144,25 +144,25 @@ export class CachedFleet implements Fleet {
     }));
   }
 
-  async endpoint(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Endpoint> {
+  async place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place> {
     this.#deps.onUse(ref);
     const spec = this.spec(ref);
     if (spec?.remote !== undefined && instanceId === remoteInstance) {
-      return await remoteEndpointOf(ref, spec, this.#deps, signal);
+      return await remotePlace(ref, spec, this.#deps, signal);
     }
     const object = storedBuilder(this.#deps.caches, ref);
     const pods = object === undefined ? [] : ownedBy(object, this.#deps.caches).pods;
     const pod = pods.find(({ metadata }) => metadata.name === instanceId);
     const running = pod === undefined ? undefined : runningPod(pod);
-    if (running === undefined) {
-      throw new KilnError({
-        class: "Builder",
-        reason: "InstanceGone",
-        message: `Instance ${instanceId} of ${ref.kind} "${ref.name}" is not running any more.`,
-        retryable: true,
-      });
-    }
-    return await podEndpoint(ref, running.host, this.#deps, signal);
+    if (running !== undefined) return await podPlace(ref, running.host, this.#deps, signal);
+    // A StatefulSet makes a pod of the same name on the same volume: its daemon may still know what it did.
+    const comesBack = pod !== undefined || spec?.kubernetes?.storage !== undefined;
+    throw new KilnError({
+      class: "Builder",
+      reason: comesBack ? "InstanceNotRunning" : "InstanceGone",
+      message: `Instance ${instanceId} of ${ref.kind} "${ref.name}" is not running${comesBack ? " now" : " any more"}.`,
+      retryable: true,
+    });
   }
 
   onChange(listener: (ref: BuilderRef) => void): () => void {

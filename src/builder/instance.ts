@@ -2,7 +2,7 @@
 // slice that drives runs codes against these types; `fleet.ts` fills them in.
 
 import type { BuilderSpec } from "../api/v1alpha1/index.ts";
-import type { Endpoint } from "../buildkit/index.ts";
+import type { Place } from "../agent/agent.ts";
 
 /** Which Builder. A ClusterBuilder has no namespace. */
 export interface BuilderRef {
@@ -43,7 +43,7 @@ export interface InstanceLoad {
   readonly running: number;
 }
 
-/** All Builders and their instances, from caches: nothing here waits but `endpoint`. */
+/** All Builders and their instances, from caches: nothing here waits but `place`. */
 export interface Fleet {
   /**
    * The Builder that a run in `namespace` means; undefined when there is none. A ref without a kind
@@ -60,10 +60,10 @@ export interface Fleet {
   /** Those of a Builder that is gone or being deleted: none, or terminating ones. */
   instances(ref: BuilderRef): Instance[];
   /**
-   * How to dial an instance, with TLS material read anew. Throws a `KilnError` of class `Builder`
-   * (`InstanceGone`, `TLSSecretUnreadable`, …).
+   * Where solves on an instance run, with TLS material read anew. Throws a `KilnError` of class `Builder`:
+   * `InstanceGone` when it will not come back, `InstanceNotRunning`, `TLSSecretUnreadable`, ….
    */
-  endpoint(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Endpoint>;
+  place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place>;
   /** Rings when an instance comes, goes or changes. Returns the function that ends it. */
   onChange(listener: (ref: BuilderRef) => void): () => void;
   /** The driver of runs says once how to count: for the numbers in status. */

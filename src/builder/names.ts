@@ -15,8 +15,6 @@ export const manager = "kiln";
 export const templateHashAnnotation = "kiln.build/template-hash";
 /** Hash of the volume claim templates, which Kubernetes does not let anybody change in place. */
 export const storageHashAnnotation = "kiln.build/storage-hash";
-/** Pod annotation: which server certificate the pod started with. buildkitd reads it only at start. */
-export const tlsAnnotation = "kiln.build/tls";
 /** Pod annotation: buildkitd.toml itself, mounted through the downward API. */
 export const configAnnotation = "kiln.build/buildkitd.toml";
 /** Pod annotation: hash of what the Secrets and ConfigMaps hold that the pod uses. */
@@ -25,8 +23,8 @@ export const contentAnnotation = "kiln.build/content-hash";
 export const serverTlsSecret = "kiln-builder-tls";
 /** Secret with Kiln's certificate authority, in Kiln's own namespace. Fixed: RBAC names it. */
 export const authoritySecret = "kiln-ca";
-/** Port of buildkitd in the pod. */
-export const buildkitPort = 1234;
+/** Port of the agent in the pod. buildkitd itself listens on a socket only. */
+export const agentPort = 1235;
 
 /** Longest name that leaves room for what StatefulSets append to it in a label (`-<10 characters>`). */
 const maxWorkload = 52;

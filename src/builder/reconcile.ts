@@ -71,10 +71,10 @@ export async function reconcileBuilder(
   deps.prober.watch(key, daemons);
   if (world.object.metadata.deletionTimestamp !== undefined) return done;
 
-  const tlsFingerprint = await serverTls(world, deps, signal);
-  const contents = await contentsOf(world, { ...deps, tlsFingerprint }, signal);
+  await serverTls(world, deps, signal);
+  const contents = await contentsOf(world, deps, signal);
   const isBusy = world.instances.some(({ id }) => deps.loads.running(ref, id) > 0);
-  const decision = decide(world, { ...deps, tlsFingerprint, ...contents, isBusy });
+  const decision = decide(world, { ...deps, ...contents, isBusy });
   const refused = await act(
     world.object,
     decision,
@@ -94,20 +94,21 @@ export async function reconcileBuilder(
   return next(world, decision, status);
 }
 
+/** Agents read a renewed certificate by themselves: the pods do not roll. */
 async function serverTls(
   world: BuilderWorld,
   deps: ReconcileDeps,
   signal: AbortSignal,
-): Promise<string | undefined> {
-  if (world.spec?.kubernetes === undefined) return undefined;
+): Promise<void> {
+  if (world.spec?.kubernetes === undefined) return;
   const owners = tlsOwners(world.namespace, deps.caches, deps.kilnNamespace);
-  return await deps.identities.server(world.namespace, owners, signal);
+  await deps.identities.server(world.namespace, owners, signal);
 }
 
 /** Hash of the Secrets and ConfigMaps that the pods use, or why they cannot be read. */
 async function contentsOf(
   world: BuilderWorld,
-  deps: ReconcileDeps & Pick<DecideInput, "tlsFingerprint">,
+  deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<Pick<DecideInput, "contentFingerprint" | "contentProblem">> {
   const { spec, namespace } = world;

@@ -2,7 +2,6 @@
 // and stopped by the composition root.
 
 import type { Logger } from "pino";
-import { connect } from "../buildkit/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { EventSink } from "../kube/events.ts";
 import { Controller } from "../runtime/controller.ts";
@@ -33,6 +32,7 @@ import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
 import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { Identities } from "./pki/identities.ts";
+import { daemonProbe } from "./health/ask.ts";
 import { Prober } from "./health/probe.ts";
 import { reconcileBuilder } from "./reconcile.ts";
 
@@ -73,7 +73,7 @@ export function createBuilders(o: BuildersOptions): Builders {
   const loads = new InstanceLoads();
   const bell = new FleetBell();
   const prober = new Prober({
-    connect,
+    connect: daemonProbe,
     clock: systemClock,
     log: o.log,
     onChange: (key) => {

@@ -4,7 +4,7 @@
 import type { BuilderSpec } from "../api/v1alpha1/index.ts";
 import { daemonConfig } from "./config/daemon.ts";
 import { guardPatch, PatchError, strategicMerge } from "./kubernetes/patch.ts";
-import { buildkitdContainer } from "./kubernetes/pod.ts";
+import { buildkitdContainer } from "./kubernetes/agent-container.ts";
 
 /** One sentence that names the field and says what to do; undefined when there is nothing to say. */
 export function specFault(spec: BuilderSpec): string | undefined {

@@ -22,8 +22,9 @@ import {
 } from "./caches.ts";
 import { podInstance, remoteInstanceFacts, type InstanceFacts } from "./health/facts.ts";
 import { builderKey, type BuilderRef } from "./instance.ts";
+import { containerStatuses } from "./kubernetes/containers.ts";
 import { workloadProblem, type Warning } from "./kubernetes/reasons.ts";
-import { stateVolume } from "./kubernetes/additions.ts";
+import { stateVolume } from "./kubernetes/agent-container.ts";
 import type { Workload } from "./kubernetes/workload.ts";
 import { workloadNamespace } from "./names.ts";
 import type { Prober } from "./health/probe.ts";
@@ -192,7 +193,7 @@ function isStuck(pod: Pod, now: Date): boolean {
   const started = Date.parse(pod.metadata.creationTimestamp ?? "");
   return (
     podInstance(pod, undefined).problem?.reason !== undefined &&
-    pod.status?.containerStatuses?.some(({ state }) => state?.running !== undefined) !== true &&
+    !containerStatuses(pod).some(({ state }) => state?.running !== undefined) &&
     now.getTime() - started >= patienceMs
   );
 }

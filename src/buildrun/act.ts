@@ -122,7 +122,7 @@ async function start(step: StepOf<"start">, scene: Scene, deps: ActDeps): Promis
     hints: prepared.hints,
     resolveMs: deps.now().getTime() - scene.world.now.getTime(),
   });
-  await deps.solves.start(runKey(held), {
+  await deps.solves.start(runKey(held), prepared.place, {
     ref,
     request: { ...prepared.request, ref },
     materials: prepared.materials,

@@ -1,6 +1,6 @@
 // The attempt record read back: which attempt is open, whether there may be another one, and when. Pure.
 
-import type { SolveFailure } from "../agent/agent.ts";
+import { attemptLost, type SolveFailure } from "../agent/agent.ts";
 import type { Attempt, BuildRun } from "../api/v1alpha1/index.ts";
 import { durationMs } from "../api/schema.ts";
 
@@ -58,7 +58,7 @@ export function mayRetry(run: BuildRun, failure: SolveFailure, limits: RunLimits
   if (!failure.retryable || !retried.has(failure.class)) return false;
   const attempts = run.status?.attempts ?? [];
   const lost = attempts.filter(({ outcome }) => outcome === "Lost").length;
-  if (failure.reason === "AttemptLost") return lost < limits.maxLost;
+  if (failure.reason === attemptLost) return lost < limits.maxLost;
   // The open attempt is the one that just failed.
   return attempts.length - lost - 1 < run.spec.retry.limit;
 }

@@ -2,7 +2,7 @@
 // and expiring is in this file, and every transition has a test.
 
 import type { Attempt, BuildRun } from "../api/v1alpha1/index.ts";
-import type { JobOutcome, SolveFailure } from "../agent/agent.ts";
+import { attemptLost, type JobOutcome, type SolveFailure } from "../agent/agent.ts";
 import { durationMs } from "../api/schema.ts";
 import { admission } from "./checks.ts";
 import { deadlineMs, isTerminal, mayRetry, nextAttemptMs, openAttempt } from "./attempts.ts";
@@ -183,7 +183,9 @@ function resume(world: RunWorld, attempt: Attempt): Step {
       // The daemon may be about to come back with the answer; not for ever, though.
       if ((world.orphanedMs ?? 0) < world.limits.recallGraceMs)
         return { kind: "watch", recheckMs: 2 * settleMs };
-      return lose(world, attempt);
+      return lose(world, attempt, lost("Builder", "the builder's instance does not answer"));
+    case "gone":
+      return lose(world, attempt, lost("Builder", "the builder's instance is gone"));
     case "unknown":
       // A solve whose caller just died enters the history a moment later.
       if ((world.orphanedMs ?? 0) < world.limits.recallSettleMs)
@@ -199,6 +201,7 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   if (outcome.kind === "failed") {
     const attempt: AttemptResult = { ref, outcome: "Failed" };
     const { failure } = outcome;
+    if (failure.reason === attemptLost) return lose(world, { ref }, failure);
     const again =
       !isDeleting(run) &&
       !run.spec.cancel &&
@@ -216,13 +219,19 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   return lose(world, { ref });
 }
 
-function lose(world: RunWorld, { ref }: Pick<Attempt, "ref">): Step {
+function lose(
+  world: RunWorld,
+  { ref }: Pick<Attempt, "ref">,
+  failure = lost(
+    "Infra",
+    "the process that held it ended, and the builder knows no outcome for it",
+  ),
+): Step {
   const { run } = world;
   const attempt: AttemptResult = { ref, outcome: "Lost" };
   if (run.spec.cancel)
     return { kind: "finish", result: "Cancelled", attempt, failure: cancelled() };
   if (isLate(world)) return { kind: "finish", result: "Failed", attempt, failure: timedOut(run) };
-  const failure = lost();
   return mayRetry(run, failure, world.limits)
     ? { kind: "retry", attempt, failure }
     : { kind: "finish", result: "Failed", attempt, failure };
@@ -278,8 +287,7 @@ function timedOut(run: BuildRun): SolveFailure {
   return failure({ class: "User", reason: "Timeout", message });
 }
 
-function lost(): SolveFailure {
-  const message =
-    "The attempt was lost: the process that held it ended, and the builder knows no outcome for it.";
-  return { ...failure({ class: "Infra", reason: "AttemptLost", message }), retryable: true };
+function lost(of: SolveFailure["class"], why: string): SolveFailure {
+  const message = `The attempt was lost: ${why}.`;
+  return { ...failure({ class: of, reason: attemptLost, message }), retryable: true };
 }

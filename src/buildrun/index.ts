@@ -1,7 +1,7 @@
 // The BuildRun slice put together: what the operator starts, and what it has to be given.
 
 import type { Logger } from "pino";
-import type { Agent } from "../agent/agent.ts";
+import type { Agents } from "../agent/agent.ts";
 import type { BuildRun } from "../api/v1alpha1/index.ts";
 import { type BuilderRef, builderKey, type Fleet } from "../builder/index.ts";
 import type { ResourceCache } from "../kube/cache.ts";
@@ -12,11 +12,12 @@ import { type Clock, systemClock } from "../runtime/clock.ts";
 import { Controller } from "../runtime/controller.ts";
 import type { ControllerMetrics } from "../runtime/metrics.ts";
 import type { Priority } from "../runtime/queue.ts";
-import { defaultLimits, type RunLimits } from "./attempts.ts";
+import { defaultLimits, openAttempt, type RunLimits } from "./attempts.ts";
 import { QueueBook } from "./queue.ts";
 import { reconcile, type ReconcileDeps } from "./reconcile.ts";
 import { Solves } from "./solves.ts";
 import { progressEveryMs } from "./status/status.ts";
+import { runKey } from "./world.ts";
 
 export { defaultLimits, type RunLimits } from "./attempts.ts";
 export { rules } from "./rbac.ts";
@@ -27,7 +28,7 @@ export interface BuildRunsOptions {
   readonly cache: ResourceCache<BuildRun>;
   readonly client: KubeClient;
   readonly fleet: Fleet;
-  readonly agent: Agent;
+  readonly agents: Agents;
   readonly events: EventSink;
   readonly log: Logger;
   readonly metrics?: ControllerMetrics;
@@ -54,7 +55,7 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
   const clock = o.clock ?? systemClock;
   const ring = (key: string): void => controller.add(key);
   const book = new QueueBook((builder) => book.next(builder, 2).forEach(ring));
-  const solves = new Solves({ agent: o.agent, clock, log: o.log, progressEveryMs, ring });
+  const solves = new Solves({ agents: o.agents, clock, log: o.log, progressEveryMs, ring });
   const deps: ReconcileDeps = {
     ...o,
     book,
@@ -99,6 +100,7 @@ interface Bells {
 function doorbells(o: BuildRunsOptions, { controller, book }: Bells): () => void {
   const offFleet = o.fleet.onChange((ref) => {
     for (const key of concerned(o.cache, ref, book)) controller.add(key);
+    for (const key of bereft(o.cache, ref, o.fleet)) controller.add(key);
   });
   o.fleet.reportLoad(
     (ref, instance) => ({ running: book.running(ref, instance) }),
@@ -117,4 +119,14 @@ function concerned(cache: ResourceCache<BuildRun>, ref: BuilderRef, book: QueueB
       keys.add(`${metadata.namespace}/${metadata.name}`);
   }
   return [...keys];
+}
+
+/** Runs with an attempt on an instance of this Builder that is not there any more. */
+function bereft(cache: ResourceCache<BuildRun>, ref: BuilderRef, fleet: Fleet): string[] {
+  const there = new Set(fleet.instances(ref).map(({ id }) => id));
+  return cache.list(ref.namespace).flatMap((run) => {
+    const attempt = openAttempt(run);
+    const concerns = attempt?.builder.kind === ref.kind && attempt.builder.name === ref.name;
+    return concerns && !there.has(attempt.instance) ? [runKey(run)] : [];
+  });
 }

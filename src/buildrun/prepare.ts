@@ -44,15 +44,16 @@ export async function prepare(
   from: PrepareSources & { readonly signal: AbortSignal },
 ): Promise<Prepared | SolveFailure> {
   return await attempted(async () => {
-    const [credentials, endpoint] = await Promise.all([
+    const [credentials, place] = await Promise.all([
       readCredentials(plan.needs, accountOf(run), from.client, from.signal),
-      from.fleet.endpoint(builder.ref, instance, from.signal),
+      from.fleet.place(builder.ref, instance, from.signal),
     ]);
     const { secrets, logins, sshKeys, trees, hints } = credentials;
+    const { endpoint } = place;
     const materials = new Sealed({ endpoint, secrets, logins, sshKeys, trees });
     const request = withKnownHosts(plan, credentials);
     const frontendAttrs = withBuilderId(request.frontendAttrs, builderId(builder.ref));
-    return { request: { ...request, frontendAttrs }, materials, hints };
+    return { place, request: { ...request, frontendAttrs }, materials, hints };
   });
 }
 

@@ -2,14 +2,14 @@
 // there is something to write. It decides nothing.
 
 import type { Logger } from "pino";
-import { type Agent, type Job, JobUnknown } from "../agent/agent.ts";
+import { type Agent, type Agents, type Job, JobUnknown, type Place } from "../agent/agent.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { fold, noProgress, type Progress } from "./status/progress.ts";
 import type { JobView } from "./world.ts";
 
 /** What `Solves` is made of. */
 export interface SolvesOptions {
-  readonly agent: Agent;
+  readonly agents: Agents;
   readonly clock: Clock;
   readonly log: Logger;
   /** Rings for progress are at least this far apart. */
@@ -18,7 +18,14 @@ export interface SolvesOptions {
   ring(key: string): void;
 }
 
-interface Followed {
+/** An agent that has a job. */
+interface Holder {
+  readonly agent: Agent;
+  /** It lives in the instance's pod, and dies with it. */
+  readonly beside: boolean;
+}
+
+interface Followed extends Holder {
   readonly key: string;
   readonly stop: AbortController;
   progress: Progress;
@@ -35,25 +42,32 @@ const firstProgressMs = 1_000;
 export class Solves {
   readonly #o: SolvesOptions;
   readonly #followed = new Map<string, Followed>();
+  /** Agents that have a job which is not followed yet. */
+  readonly #found = new Map<string, Holder>();
   readonly #orphans = new Map<string, number>();
 
   constructor(o: SolvesOptions) {
     this.#o = o;
   }
 
-  /** Gives the job to the agent and follows it. Returns before the solve ends. */
-  async start(key: string, job: Job): Promise<void> {
-    await this.#o.agent.start(job);
+  /** Gives the job to the agent of its place and follows it. Returns before the solve ends. */
+  async start(key: string, place: Place, job: Job): Promise<void> {
+    const holder = this.#holder(place);
+    await holder.agent.start(job);
+    this.#found.set(job.ref, holder);
     this.follow(key, job.ref);
   }
 
-  /** Reads a job's events from the first one. A job that is followed already is left alone. */
+  /** Reads the events of a job that `find` found, from the first one. One that is followed already is left alone. */
   follow(key: string, ref: string): void {
-    if (this.#followed.has(ref)) return;
+    const holder = this.#found.get(ref);
+    if (this.#followed.has(ref) || holder === undefined) return;
     this.#orphans.delete(ref);
+    this.#found.delete(ref);
     const view: JobView = { state: "running", followed: true, progress: noProgress };
     const followed: Followed = {
       key,
+      ...holder,
       stop: new AbortController(),
       progress: noProgress,
       view,
@@ -64,13 +78,23 @@ export class Solves {
     void this.#read(ref, followed);
   }
 
-  /** The job of a ref: followed here, or known to the agent. Undefined when neither knows it. */
-  async view(ref: string): Promise<JobView | undefined> {
-    const followed = this.#followed.get(ref);
-    if (followed !== undefined) return followed.view;
-    const jobs = await this.#o.agent.list();
-    const known = jobs.some((job) => job.ref === ref);
-    return known ? { state: "running", followed: false, progress: noProgress } : undefined;
+  /** The job of a ref, if it is followed here. */
+  view(ref: string): JobView | undefined {
+    return this.#followed.get(ref)?.view;
+  }
+
+  /** Whether the job of a ref is followed, and held by an agent that dies with its instance. */
+  isBeside(ref: string): boolean {
+    return this.#followed.get(ref)?.beside === true;
+  }
+
+  /** The job of a ref that is not followed, if the agent of this place has it. Rejects as `Agent.list`. */
+  async find(ref: string, place: Place): Promise<JobView | undefined> {
+    const holder = this.#holder(place);
+    const jobs = await holder.agent.list();
+    if (!jobs.some((job) => job.ref === ref)) return undefined;
+    this.#found.set(ref, holder);
+    return { state: "running", followed: false, progress: noProgress };
   }
 
   /** When this process first asked for a job that nobody has, in milliseconds since the epoch. */
@@ -80,15 +104,31 @@ export class Solves {
     return since;
   }
 
-  /** Asks for the end of a job. */
+  /** Asks for the end of a job. Rejects as `Agent.cancel`. */
   async cancel(ref: string): Promise<void> {
-    await this.#o.agent.cancel(ref);
+    await this.#holderOf(ref)?.agent.cancel(ref);
   }
 
   /** The outcome is in the API server: stop following, let the agent forget. */
   async forget(ref: string): Promise<void> {
-    this.#drop(ref);
-    await this.#o.agent.acknowledge(ref);
+    const holder = this.#holderOf(ref);
+    this.drop(ref);
+    this.#orphans.delete(ref);
+    try {
+      await holder?.agent.acknowledge(ref);
+    } catch (error) {
+      // It keeps the job until there are too many, or its pod ends: nothing is wrong with the run.
+      this.#o.log.info({ err: error, ref }, "the agent could not be told to forget a job");
+    }
+  }
+
+  /** Stops following; the agent keeps the job. */
+  drop(ref: string): void {
+    const followed = this.#followed.get(ref);
+    this.#followed.delete(ref);
+    this.#found.delete(ref);
+    followed?.cancelRing?.();
+    followed?.stop.abort();
   }
 
   /** How many jobs are followed. */
@@ -98,20 +138,20 @@ export class Solves {
 
   /** Stops reading everywhere. Jobs go on at their agents. */
   close(): void {
-    for (const ref of this.#followed.keys()) this.#drop(ref);
+    for (const ref of [...this.#followed.keys()]) this.drop(ref);
   }
 
-  #drop(ref: string): void {
-    const followed = this.#followed.get(ref);
-    this.#followed.delete(ref);
-    this.#orphans.delete(ref);
-    followed?.cancelRing?.();
-    followed?.stop.abort();
+  #holder(place: Place): Holder {
+    return { agent: this.#o.agents.at(place), beside: place.kind === "agent" };
+  }
+
+  #holderOf(ref: string): Holder | undefined {
+    return this.#followed.get(ref) ?? this.#found.get(ref);
   }
 
   async #read(ref: string, followed: Followed): Promise<void> {
     try {
-      for await (const event of this.#o.agent.attach(ref, 0, followed.stop.signal)) {
+      for await (const event of followed.agent.attach(ref, 0, followed.stop.signal)) {
         if (event.kind === "solve") this.#progress(followed, fold(followed.progress, event.event));
         if (event.kind === "finished") {
           followed.view = {
@@ -127,7 +167,7 @@ export class Solves {
       // The next look at the run asks the agent and then the daemon.
       if (!(error instanceof JobUnknown))
         this.#o.log.error({ err: error, ref }, "reading a job's events failed");
-      this.#drop(ref);
+      this.drop(ref);
       this.#o.ring(followed.key);
     }
   }

@@ -1,7 +1,14 @@
 // Everything one decision is made from, read once: the run, its Builder, its turn, its job, and what the daemon
 // remembers of it. Caches first; the daemon only for an attempt that no process holds.
 
-import type { Agent, JobOutcome, Materials, Recollection, SolveFailure } from "../agent/agent.ts";
+import type {
+  Agents,
+  JobOutcome,
+  Materials,
+  Place,
+  Recollection,
+  SolveFailure,
+} from "../agent/agent.ts";
 import { Sealed } from "../agent/sealed.ts";
 import type { Attempt, BuilderSpec, BuildRun } from "../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../buildkit/index.ts";
@@ -33,11 +40,15 @@ export type JobView =
 
 /** What a solve needs, read and sealed. */
 export interface Prepared {
+  readonly place: Place;
   readonly request: Omit<SolveRequest, "ref">;
   readonly materials: Sealed<Materials>;
   /** Sentences that help when a registry refuses: pull secrets that could not be used. */
   readonly hints: readonly string[];
 }
+
+/** What can be learnt of an attempt that nobody here holds. `gone`: its instance is, with all that it knew. */
+export type Memory = Recollection | { readonly kind: "unreachable" } | { readonly kind: "gone" };
 
 /** One snapshot. */
 export interface RunWorld {
@@ -50,7 +61,7 @@ export interface RunWorld {
   readonly turn?: Turn;
   readonly job?: JobView;
   /** For an open attempt without a job: what the daemon says, and how long this process has been asking. */
-  readonly memory?: Recollection | { readonly kind: "unreachable" };
+  readonly memory?: Memory;
   readonly orphanedMs?: number;
 }
 
@@ -59,7 +70,7 @@ export interface WorldSources {
   readonly fleet: Fleet;
   readonly book: QueueBook;
   readonly solves: Solves;
-  readonly agent: Agent;
+  readonly agents: Agents;
   readonly limits: RunLimits;
   now(): Date;
 }
@@ -140,11 +151,23 @@ async function jobOf(
   from: WorldSources,
   signal: AbortSignal,
 ): Promise<Pick<RunWorld, "job" | "memory" | "orphanedMs">> {
-  const job = await from.solves.view(attempt.ref);
-  if (job !== undefined) return { job };
+  const followed = from.solves.view(attempt.ref);
+  if (followed?.state === "finished") return { job: followed };
+  const isGone = from.solves.isBeside(attempt.ref) && isWithoutInstance(run, attempt, from.fleet);
+  if (followed !== undefined && !isGone) return { job: followed };
+  // Nothing more will come from an instance that is gone: not even the end of the connection, perhaps.
+  if (followed !== undefined) from.solves.drop(attempt.ref);
+  const found = await ask({ run, attempt, plan: planned(run) }, from, signal);
+  if ("job" in found) return found;
   if (run.metadata.deletionTimestamp !== undefined) return {};
   const orphanedMs = from.now().getTime() - from.solves.orphanedSince(attempt.ref);
-  return { memory: await recall({ run, attempt, plan: planned(run) }, from, signal), orphanedMs };
+  return { ...found, orphanedMs };
+}
+
+/** Whether the Builder is there and has no such instance. A Builder that is gone leaves its pods to end in peace. */
+function isWithoutInstance(run: BuildRun, { builder, instance }: Attempt, fleet: Fleet): boolean {
+  const ref = fleet.find(builder, run.metadata.namespace ?? "");
+  return ref !== undefined && !fleet.instances(ref).some(({ id }) => id === instance);
 }
 
 interface Orphan {
@@ -153,27 +176,28 @@ interface Orphan {
   readonly plan: SolvePlan | SolveFailure;
 }
 
-async function recall(
+/** The instance's agent is asked for the job, then its daemon for what it remembers. */
+async function ask(
   { run, attempt, plan }: Orphan,
   from: WorldSources,
   signal: AbortSignal,
-): Promise<Recollection | { readonly kind: "unreachable" }> {
+): Promise<{ readonly job: JobView } | { readonly memory: Memory }> {
   const { kind, name } = attempt.builder;
   const ref = from.fleet.find({ kind, name }, run.metadata.namespace ?? "");
-  if (ref === undefined) return { kind: "unreachable" };
+  if (ref === undefined) return { memory: { kind: "unreachable" } };
   try {
-    const endpoint = await from.fleet.endpoint(ref, attempt.instance, signal);
+    const place = await from.fleet.place(ref, attempt.instance, signal);
+    const job = await from.solves.find(attempt.ref, place);
+    if (job !== undefined) return { job };
     const nothing = { secrets: new Map(), logins: new Map(), sshKeys: [], trees: new Map() };
     const context = "request" in plan ? plan.request.frontendAttrs["context"] : undefined;
-    const materials = new Sealed({ endpoint, ...nothing });
-    return await from.agent.recall(
-      { ref: attempt.ref, materials, ...(context && { context }) },
-      signal,
-    );
+    const materials = new Sealed({ endpoint: place.endpoint, ...nothing });
+    const question = { ref: attempt.ref, materials, ...(context && { context }) };
+    return { memory: await from.agents.at(place).recall(question, signal) };
   } catch (error) {
     if (signal.aborted) throw error;
-    if (error instanceof KilnError) return { kind: "unreachable" };
-    throw error;
+    if (!(error instanceof KilnError)) throw error;
+    return { memory: { kind: error.reason === "InstanceGone" ? "gone" : "unreachable" } };
   }
 }
 

@@ -26,6 +26,7 @@ export function controllerCommand(): Command {
       "image of Rootless builders",
       defaults.buildkitRootlessImage,
     )
+    .option("--agent-image <ref>", "image of the agent beside buildkitd", defaults.agentImage)
     .option(
       "--buildkitd-config <path>",
       "buildkitd.toml of managed Builders that bring none of their own",

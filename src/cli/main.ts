@@ -5,6 +5,7 @@
 import { enableCompileCache } from "node:module";
 import { Command } from "commander";
 import { version } from "../version.ts";
+import { agentCommand } from "./agent-command.ts";
 import { buildkitCommand } from "./buildkit/command.ts";
 import { controllerCommand } from "./controller-command.ts";
 import { lintCommand } from "./lint-command.ts";
@@ -15,6 +16,7 @@ await new Command("kiln")
   .description("BuildKit as a build farm inside Kubernetes.")
   .version(version, "--version", "print the version")
   .addCommand(controllerCommand())
+  .addCommand(agentCommand())
   .addCommand(lintCommand())
   .addCommand(solveCommand())
   .addCommand(buildkitCommand())

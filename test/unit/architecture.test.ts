@@ -47,9 +47,9 @@ describe("the architecture", () => {
         ]),
     );
     assert.deepEqual(arrows, {
-      agent: "buildkit errors",
+      agent: "buildkit errors gen",
       api: "",
-      builder: "api buildkit errors kube placement runtime",
+      builder: "agent api buildkit errors kube placement runtime",
       buildkit: "errors gen registry",
       buildrun: "agent api builder buildkit errors kube placement registry runtime",
       errors: "",

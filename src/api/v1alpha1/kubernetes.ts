@@ -141,6 +141,11 @@ export const KubernetesDriver = z
     volumeMounts: listMap(VolumeMount, ["mountPath"], 32)
       .default([])
       .describe("Where buildkitd finds them."),
+    drainTimeout: duration("1s", "24h")
+      .default("10m")
+      .describe(
+        "How long an instance that is told to end lets running builds end. It takes no new ones meanwhile; what is left then is started again elsewhere.",
+      ),
     storage: Storage.optional().describe(
       "Volume that keeps the cache of an instance when its pod is replaced. Without it the cache lives and dies with the pod.",
     ),

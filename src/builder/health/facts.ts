@@ -4,7 +4,8 @@
 import type { RemoteDriver } from "../../api/v1alpha1/index.ts";
 import type { Pod } from "../../kube/types.ts";
 import { podProblem, type Warning } from "../kubernetes/reasons.ts";
-import { buildkitPort, tlsAnnotation } from "../names.ts";
+import { kilnContainers } from "../kubernetes/containers.ts";
+import { agentPort } from "../names.ts";
 import type { DaemonFacts, ProbeResult } from "./probe.ts";
 import type { Problem } from "./problem.ts";
 
@@ -25,24 +26,22 @@ export interface InstanceFacts {
 /** The id of a remote Builder's only instance. */
 export const remoteInstance = "remote-0";
 
-/** A pod whose buildkitd runs and can be dialled. */
+/** A pod whose agent runs and can be dialled. */
 export interface RunningPod {
   readonly host: string;
   readonly address: string;
-  /** Another container, address or certificate makes it another daemon. */
+  /** Another container or address makes it another daemon. */
   readonly identity: string;
 }
 
-/** Where the pod's buildkitd is; undefined while there is nothing to dial. */
+/** Where the pod's agent is; undefined while there is nothing to dial. */
 export function runningPod(pod: Pod): RunningPod | undefined {
   const host = pod.status?.podIP;
-  const container = pod.status?.containerStatuses?.find(({ name }) => name === "buildkitd");
-  if (host === undefined || host === "" || container?.state?.running === undefined)
-    return undefined;
-  const certificate = pod.metadata.annotations?.[tlsAnnotation] ?? "";
-  const identity = [pod.metadata.uid, host, container.containerID, certificate].join(" ");
+  const { buildkitd, agent } = kilnContainers(pod);
+  if (host === undefined || host === "" || agent?.state?.running === undefined) return undefined;
+  const identity = [pod.metadata.uid, host, buildkitd?.containerID, agent.containerID].join(" ");
   const text = host.includes(":") ? `[${host}]` : host;
-  return { host, address: `tcp://${text}:${buildkitPort}`, identity };
+  return { host, address: `tcp://${text}:${agentPort}`, identity };
 }
 
 /** The instance in a pod. A pod that BuildKit answers from is ready, whatever the kubelet's next probe will say. */
@@ -67,7 +66,7 @@ export function podInstance(
     terminating,
     ...(running === undefined ? {} : { address: running.address }),
     ...(problem === undefined ? {} : { problem }),
-    ...daemonOf(running === undefined ? undefined : answer),
+    ...daemonOf(running === undefined || !hasDaemon(pod) ? undefined : answer),
   };
 }
 
@@ -87,8 +86,12 @@ export function remoteInstanceFacts(
   };
 }
 
+function hasDaemon(pod: Pod): boolean {
+  return kilnContainers(pod).buildkitd?.state?.running !== undefined;
+}
+
 function hasStarted(pod: Pod): boolean {
-  return pod.status?.containerStatuses?.find(({ name }) => name === "buildkitd")?.started === true;
+  return kilnContainers(pod).agent?.started === true;
 }
 
 function mayPass({ reason }: Problem): boolean {

@@ -1,11 +1,12 @@
-// Does BuildKit answer, and what is it? Asks every instance over the very connection that runs take, soon
-// after it appears and then every few seconds, and remembers the answer.
+// Does BuildKit answer, and what is it? Asks every instance the very way that runs take, soon after it appears and then
+// every few seconds, and remembers the answer.
 
 import type { Logger } from "pino";
-import type { BuildkitClient, GcRule, Worker } from "../../buildkit/client-types.ts";
-import type { Endpoint } from "../../buildkit/rpc/endpoint.ts";
+import type { Place } from "../../agent/agent.ts";
+import type { GcRule } from "../../buildkit/index.ts";
 import { asError, deadline, sleep, type Clock } from "../../runtime/clock.ts";
 import { floor, isBelowFloor, probeProblem } from "./answers.ts";
+import type { DaemonAnswer, DaemonProbe } from "./ask.ts";
 import type { Problem } from "./problem.ts";
 
 /** A daemon to be asked. */
@@ -16,7 +17,7 @@ export interface ProbeTarget {
   readonly address: string;
   /** Changes when it is another daemon, or must be dialled differently: what was known is then forgotten. */
   readonly identity: string;
-  endpoint(signal: AbortSignal): Promise<Endpoint>;
+  place(signal: AbortSignal): Promise<Place>;
 }
 
 /** What a daemon said, or why it said nothing. */
@@ -35,7 +36,7 @@ export interface DaemonFacts {
 
 /** What a `Prober` is made of. */
 export interface ProberOptions {
-  readonly connect: (endpoint: Endpoint) => BuildkitClient;
+  readonly connect: (place: Place) => DaemonProbe;
   readonly clock: Clock;
   readonly log: Logger;
   /** An answer of one of the Builder's instances changed. */
@@ -95,7 +96,7 @@ class Probe {
   readonly target: ProbeTarget;
   readonly #o: Omit<ProberOptions, "onChange"> & { readonly onChange: () => void };
   readonly #stopping = new AbortController();
-  #client: BuildkitClient | undefined;
+  #client: DaemonProbe | undefined;
   #failures = 0;
   result: ProbeResult | undefined;
 
@@ -131,13 +132,10 @@ class Probe {
       () => new ProbeDeadline(this.target.address),
     );
     try {
-      this.#client ??= this.#o.connect(await this.target.endpoint(limit.signal));
-      const [info, workers] = await Promise.all([
-        this.#client.info(limit.signal),
-        this.#client.workers(limit.signal),
-      ]);
+      this.#client ??= this.#o.connect(await this.target.place(limit.signal));
+      const answer = await this.#client.ask(limit.signal);
       this.#failures = 0;
-      this.#set(answerOf(this.target, info.version, workers));
+      this.#set(resultOf(this.target, answer));
       return healthyMs;
     } catch (error) {
       if (!this.#stopping.signal.aborted)
@@ -183,7 +181,7 @@ export class ProbeDeadline extends Error {
   }
 }
 
-function answerOf(target: ProbeTarget, version: string, workers: readonly Worker[]): ProbeResult {
+function resultOf(target: ProbeTarget, { version, workers, draining }: DaemonAnswer): ProbeResult {
   const [first] = workers;
   const facts: DaemonFacts = {
     version: version === "" ? "" : `v${version.replace(/^v/, "")}`,
@@ -194,6 +192,10 @@ function answerOf(target: ProbeTarget, version: string, workers: readonly Worker
   if (first === undefined) {
     const message = `BuildKit at ${target.address} has no worker: enable the OCI or the containerd worker in its configuration.`;
     return { kind: "answered", facts, problem: { reason: "NotAnswering", message } };
+  }
+  if (draining) {
+    const message = `The instance at ${target.address} is being stopped: it lets running builds end and takes no new one.`;
+    return { kind: "answered", facts, problem: { reason: "Draining", message } };
   }
   if (!isBelowFloor(version)) return { kind: "answered", facts };
   const message = `BuildKit at ${target.address} is ${facts.version}, which has known holes: upgrade it to v${floor} or later.`;

@@ -40,6 +40,7 @@ const catalogue = {
   ConnectionLost: "time",
   NotAnswering: "time",
   NotBuildKit: "person",
+  Draining: "time",
   Terminating: "time",
   Starting: "time",
 } as const satisfies Record<string, "person" | "time">;

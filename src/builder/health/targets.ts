@@ -1,12 +1,13 @@
 // Which daemons of a Builder can be dialled, and how? Used by the probes and by runs: both take the same way.
 
 import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
-import type { Endpoint } from "../../buildkit/rpc/endpoint.ts";
+import type { Place } from "../../agent/agent.ts";
+import type { Endpoint } from "../../buildkit/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { remoteInstance, runningPod } from "./facts.ts";
 import type { BuilderRef } from "../instance.ts";
 import { contentHash } from "../kubernetes/hash.ts";
-import { buildkitPort, serverName, workloadNamespace } from "../names.ts";
+import { agentPort, serverName, workloadNamespace } from "../names.ts";
 import type { Identities } from "../pki/identities.ts";
 import type { ProbeTarget } from "./probe.ts";
 import { remoteEndpoint } from "../remote/endpoint.ts";
@@ -33,7 +34,7 @@ export function probeTargets(
         id: remoteInstance,
         address: remote.endpoint,
         identity: contentHash({ remote, serviceAccountName }),
-        endpoint: (signal) => remoteEndpointOf(ref, spec, deps, signal),
+        place: (signal) => remotePlace(ref, spec, deps, signal),
       },
     ];
   }
@@ -41,37 +42,38 @@ export function probeTargets(
     const running = runningPod(pod);
     if (running === undefined || pod.metadata.deletionTimestamp !== undefined) return [];
     const { host, address, identity } = running;
-    const endpoint = (signal: AbortSignal) => podEndpoint(ref, host, deps, signal);
-    return [{ id: pod.metadata.name, address, identity, endpoint }];
+    const place = (signal: AbortSignal) => podPlace(ref, host, deps, signal);
+    return [{ id: pod.metadata.name, address, identity, place }];
   });
 }
 
-/** How to dial a pod of Kiln's, with the controller's certificate of now. */
-export async function podEndpoint(
+/** How to reach a pod of Kiln's, with the controller's certificate of now. */
+export async function podPlace(
   ref: BuilderRef,
   host: string,
   deps: TargetDeps,
   signal: AbortSignal,
-): Promise<Endpoint> {
+): Promise<Place> {
   const { ca, certificate, key } = await deps.identities.client(signal);
   const name = serverName(ref, workloadNamespace(ref, deps.kilnNamespace));
-  return {
+  const endpoint: Endpoint = {
     kind: "tcp",
     host,
-    port: buildkitPort,
+    port: agentPort,
     tls: { ca, cert: certificate, key, serverName: name },
   };
+  return { kind: "agent", endpoint };
 }
 
-/** How to dial a remote Builder. Throws as `remoteEndpoint`; TypeError for a Builder that is not remote. */
-export async function remoteEndpointOf(
+/** How to reach a remote Builder. Throws as `remoteEndpoint`; TypeError for a Builder that is not remote. */
+export async function remotePlace(
   ref: BuilderRef,
   spec: BuilderSpec,
   deps: TargetDeps,
   signal: AbortSignal,
-): Promise<Endpoint> {
+): Promise<Place> {
   if (spec.remote === undefined) throw new TypeError("the Builder is not remote");
   const namespace = workloadNamespace(ref, deps.kilnNamespace);
   const reader = { client: deps.client, namespace, serviceAccountName: spec.serviceAccountName };
-  return await remoteEndpoint(spec.remote, reader, signal);
+  return { kind: "daemon", endpoint: await remoteEndpoint(spec.remote, reader, signal) };
 }

@@ -4,7 +4,7 @@
 import type { NetworkPolicy, PodDisruptionBudget, Secret, Service } from "../../kube/types.ts";
 import type { OwnerReference } from "../../kube/object.ts";
 import {
-  buildkitPort,
+  agentPort,
   manager,
   managedByLabel,
   selectorLabels,
@@ -13,7 +13,7 @@ import {
 } from "../names.ts";
 import { labelsOf, type RenderInput } from "./input.ts";
 
-/** Labels of the pods that may dial buildkitd; the Helm chart puts them on the controller's. */
+/** Labels of the pods that may dial an agent; the Helm chart puts them on the controller's. */
 export const dialerLabels = { "app.kubernetes.io/name": "kiln" } as const;
 
 /** Headless; also of pods that are not Ready, since Kiln itself judges who is. */
@@ -26,7 +26,7 @@ export function service(input: RenderInput): Service {
       clusterIP: "None",
       publishNotReadyAddresses: true,
       selector: selectorLabels(input.ref),
-      ports: [{ name: "buildkit", port: buildkitPort, targetPort: "buildkit", protocol: "TCP" }],
+      ports: [{ name: "agent", port: agentPort, targetPort: "agent", protocol: "TCP" }],
     },
   } as unknown as Service;
 }
@@ -49,7 +49,7 @@ export function networkPolicy(input: RenderInput): NetworkPolicy {
               podSelector: { matchLabels: { ...dialerLabels } },
             },
           ],
-          ports: [{ port: buildkitPort, protocol: "TCP" }],
+          ports: [{ port: agentPort, protocol: "TCP" }],
         },
       ],
     },

@@ -3,7 +3,8 @@
 
 import type { Pod } from "../../kube/types.ts";
 import { registriesPath, registryFolder } from "../config/typed.ts";
-import { configAnnotation, serverTlsSecret } from "../names.ts";
+import { configAnnotation } from "../names.ts";
+import { agentVolumes, socketMount, stateVolume } from "./agent-container.ts";
 import type { RenderInput } from "./input.ts";
 import type { SecurityMode } from "./security.ts";
 
@@ -21,10 +22,6 @@ export interface Addition {
   readonly initContainers?: readonly Container[];
 }
 
-/** Name of the state volume: an emptyDir, or the claim of a StatefulSet's replica. */
-export const stateVolume = "state";
-/** Where the server's certificate is. */
-export const tlsPath = "/etc/kiln/tls";
 /** Where buildkitd.toml is. */
 export const configDirectory = "/etc/kiln/buildkit";
 
@@ -36,7 +33,7 @@ const systemCertificates = "/etc/ssl/certs";
 export function additions(input: RenderInput, mode: SecurityMode): Addition[] {
   return [
     state(input, mode),
-    tls(),
+    { mounts: [socketMount(mode)], volumes: agentVolumes() },
     config(input),
     registries(input),
     trustedCertificates(input),
@@ -54,13 +51,6 @@ function state({ driver }: RenderInput, mode: SecurityMode): Addition {
   const emptyDir =
     driver.tmpfs === undefined ? {} : { medium: "Memory", sizeLimit: String(driver.tmpfs.size) };
   return { mounts, volumes: [{ name: stateVolume, emptyDir }] };
-}
-
-function tls(): Addition {
-  return {
-    mounts: [{ name: "tls", mountPath: tlsPath, readOnly: true }],
-    volumes: [{ name: "tls", secret: { secretName: serverTlsSecret, defaultMode: 0o440 } }],
-  };
 }
 
 /** The config travels in the pod itself, so it rolls with the template and nobody can edit it apart from it. */

@@ -8,10 +8,12 @@ import { objectLabels } from "../names.ts";
 /** `spec.kubernetes` with defaults. */
 export type KubernetesDriver = NonNullable<BuilderSpec["kubernetes"]>;
 
-/** What a controller runs when a Builder names no image. */
+/** What a controller runs when a Builder names no image, and what it runs beside every daemon. */
 export interface BuildkitImages {
   readonly privileged: string;
   readonly rootless: string;
+  /** Kiln's own. */
+  readonly agent: string;
 }
 
 /** Everything that decides what a Builder's objects look like. */
@@ -28,8 +30,6 @@ export interface RenderInput {
   /** buildkitd.toml, whole. */
   readonly config: string | undefined;
   readonly images: BuildkitImages;
-  /** Changes with the server certificate, which buildkitd reads only at start. */
-  readonly tlsFingerprint: string;
   /** Changes with what the Secrets and ConfigMaps that the pods use hold; undefined without any. */
   readonly contentFingerprint?: string | undefined;
 }

@@ -1,17 +1,15 @@
-// What does a pod of a Builder look like? Unmodified buildkitd with a unix socket for probes and a
-// TCP port that takes only clients with a certificate of Kiln's. Pure.
+// What does a pod of a Builder look like? Unmodified buildkitd on a unix socket, and Kiln's agent beside it, which takes
+// only clients with a certificate of Kiln's. Pure.
 
 import type { Pod } from "../../kube/types.ts";
-import { durationMs } from "../../api/schema.ts";
 import {
-  buildkitPort,
   configAnnotation,
   contentAnnotation,
   selectorLabels,
   templateHashAnnotation,
-  tlsAnnotation,
 } from "../names.ts";
-import { additions, configDirectory, tlsPath, type Addition } from "./additions.ts";
+import { additions, configDirectory, type Addition } from "./additions.ts";
+import { agent, buildkitdContainer, graceOf } from "./agent-container.ts";
 import { contentHash } from "./hash.ts";
 import { labelsOf, type RenderInput } from "./input.ts";
 import { guardPatch, placed, strategicMerge } from "./patch.ts";
@@ -19,7 +17,7 @@ import { securityMode, type SecurityMode } from "./security.ts";
 
 type PodSpec = NonNullable<Pod["spec"]>;
 type Container = PodSpec["containers"][number];
-type Probe = NonNullable<Container["readinessProbe"]>;
+type Probe = NonNullable<Container["livenessProbe"]>;
 
 /** `spec.template` of the workload, and what was hashed into its annotation. */
 export interface PodTemplate {
@@ -29,9 +27,6 @@ export interface PodTemplate {
   };
   readonly spec: PodSpec;
 }
-
-/** Name of buildkitd's container. */
-export const buildkitdContainer = "buildkitd";
 
 /**
  * The pod template with its own hash in `templateHashAnnotation`. Throws `PatchError` for a
@@ -59,7 +54,6 @@ function unpatchedTemplate(input: RenderInput): Template {
     labels: labelsOf(input),
     annotations: {
       ...driver.annotations,
-      [tlsAnnotation]: input.tlsFingerprint,
       ...(config === undefined ? {} : { [configAnnotation]: config }),
       ...(contentFingerprint === undefined ? {} : { [contentAnnotation]: contentFingerprint }),
     },
@@ -99,16 +93,19 @@ function podSpec(input: RenderInput, mode: SecurityMode, parts: readonly Additio
     labelSelector: { matchLabels: selectorLabels(input.ref) },
   }));
   return dropUndefined<PodSpec>({
-    initContainers: nonEmpty(parts.flatMap(({ initContainers = [] }) => initContainers)),
-    containers: [buildkitd(input, mode, parts)],
+    initContainers: [
+      ...parts.flatMap(({ initContainers = [] }) => initContainers),
+      // One that stays: Kubernetes starts it first and ends it last, so no build loses its daemon before its agent.
+      { ...buildkitd(input, mode, parts), restartPolicy: "Always" },
+    ],
+    containers: [agent(input, mode)],
     volumes: parts.flatMap(({ volumes = [] }) => volumes),
     hostUsers: mode.hostUsers,
     securityContext: mode.pod,
     serviceAccountName: driver.serviceAccountName,
     automountServiceAccountToken: driver.automountServiceAccountToken,
     enableServiceLinks: false,
-    // SIGTERM makes buildkitd cancel its builds at once; the rest is for unmounting snapshots.
-    terminationGracePeriodSeconds: 30,
+    terminationGracePeriodSeconds: graceOf(driver).pod,
     imagePullSecrets: driver.imagePullSecrets?.map(({ name }) => ({ name })),
     nodeSelector: driver.nodeSelector,
     affinity: driver.affinity as PodSpec["affinity"],
@@ -128,20 +125,15 @@ function buildkitd(input: RenderInput, mode: SecurityMode, parts: readonly Addit
     imagePullPolicy: driver.imagePullPolicy,
     args: [
       ...(config === undefined ? [] : [`--config=${configDirectory}/buildkitd.toml`]),
-      // Flags win over the file: whatever [grpc] says there, Kiln and the probes find the daemon.
+      // Flags win over the file: whatever [grpc] says there, the agent finds the daemon, and nobody else does.
       `--addr=${mode.socket}`,
-      `--addr=tcp://0.0.0.0:${buildkitPort}`,
-      `--tlscacert=${tlsPath}/ca.crt`,
-      `--tlscert=${tlsPath}/tls.crt`,
-      `--tlskey=${tlsPath}/tls.key`,
       ...mode.args,
     ],
     env: nonEmpty(lastByName(parts.flatMap(({ env = [] }) => env))),
-    ports: [{ name: "buildkit", containerPort: buildkitPort, protocol: "TCP" }],
     resources: driver.resources as Container["resources"],
     securityContext: mode.container,
     volumeMounts: parts.flatMap(({ mounts = [] }) => mounts),
-    ...probes(mode, durationMs(driver.startupTimeout)),
+    livenessProbe: livenessProbe(mode),
     // The last lines of a daemon that crashes are then in the pod's status: Kiln needs no right to read logs.
     terminationMessagePolicy: "FallbackToLogsOnError",
   });
@@ -156,31 +148,10 @@ function nonEmpty<T>(list: T[]): T[] | undefined {
   return list.length === 0 ? undefined : list;
 }
 
-/**
- * All three ask the daemon for its workers over the unix socket. Startup looks every second, so that a
- * pod is Ready within a second or two of BuildKit answering. Liveness gives up only after minutes: a
- * daemon that unpacks large layers on a full machine is slow, not dead.
- */
-function probes(
-  mode: SecurityMode,
-  startupMs: number,
-): Pick<Container, "startupProbe" | "readinessProbe" | "livenessProbe"> {
-  const exec = { command: ["buildctl", "--addr", mode.socket, "debug", "workers"] };
-  const probe = (
-    periodSeconds: number,
-    timeoutSeconds: number,
-    failureThreshold: number,
-  ): Probe => ({
-    exec,
-    periodSeconds,
-    timeoutSeconds,
-    failureThreshold,
-  });
-  return {
-    startupProbe: probe(1, 10, Math.ceil(startupMs / 1000)),
-    readinessProbe: probe(2, 10, 3),
-    livenessProbe: probe(30, 60, 5),
-  };
+/** Gives up only after minutes: a daemon that unpacks large layers on a full machine is slow, not dead. */
+function livenessProbe({ socket }: SecurityMode): Probe {
+  const exec = { command: ["buildctl", "--addr", socket, "debug", "workers"] };
+  return { exec, periodSeconds: 30, timeoutSeconds: 60, failureThreshold: 5 };
 }
 
 /** JSON has no `undefined`: such members would differ between what was sent and what was hashed. */

@@ -3,11 +3,11 @@
 
 import type { Pod } from "../../kube/types.ts";
 import { oneLine, type Problem } from "../health/problem.ts";
-import { stateVolume } from "./additions.ts";
+import { agentContainer, stateVolume } from "./agent-container.ts";
+import { type ContainerStatus, kilnContainers } from "./containers.ts";
 import type { Workload } from "./workload.ts";
 
 type PodStatus = NonNullable<Pod["status"]>;
-type ContainerStatus = NonNullable<PodStatus["containerStatuses"]>[number];
 
 /** A Warning Event about a workload, pod or claim. */
 export interface Warning {
@@ -40,7 +40,7 @@ const cannotStart = new Set([
   "PostStartHookError",
 ]);
 
-/** Why the pod is not running its buildkitd; undefined while there is nothing to complain about. */
+/** Why the pod is not running its buildkitd and its agent; undefined while there is nothing to complain about. */
 export function podProblem(pod: Pod, warnings: readonly Warning[] = []): Problem | undefined {
   const name = pod.metadata.name;
   if (pod.metadata.deletionTimestamp !== undefined) {
@@ -50,10 +50,13 @@ export function podProblem(pod: Pod, warnings: readonly Warning[] = []): Problem
   if (status?.phase === "Failed") return failedPod(name, status);
   const unscheduled = schedulingProblem(name, status);
   if (unscheduled !== undefined) return unscheduled;
-  const container = status?.containerStatuses?.find((one) => one.name === "buildkitd");
-  const fromContainer = container === undefined ? undefined : containerProblem(name, container);
-  if (fromContainer !== undefined) return fromContainer;
-  if (container?.state?.running !== undefined) return undefined;
+  const { buildkitd, agent } = kilnContainers(pod);
+  for (const container of [buildkitd, agent]) {
+    const problem = container === undefined ? undefined : containerProblem(name, container);
+    if (problem !== undefined) return problem;
+  }
+  if (buildkitd?.state?.running !== undefined && agent?.state?.running !== undefined)
+    return undefined;
   const itsOwn = new Set([`Pod/${name}`, `PersistentVolumeClaim/${stateVolume}-${name}`]);
   const starting: Problem = { reason: "Starting", message: `Pod ${name} is starting.` };
   return warningProblem(warnings.filter(({ about }) => itsOwn.has(about))) ?? starting;
@@ -104,17 +107,19 @@ type Waiting = NonNullable<NonNullable<ContainerStatus["state"]>["waiting"]>;
 
 function imageProblem(
   name: string,
-  { image }: ContainerStatus,
+  { name: container, image }: ContainerStatus,
   waiting: Waiting | undefined,
 ): Problem | undefined {
   const reason = waiting?.reason ?? "";
+  const setting =
+    container === agentContainer ? "the controller's --agent-image" : "spec.kubernetes.image";
   if (reason === "InvalidImageName") {
-    const message = `${image} is not an image name: correct spec.kubernetes.image.`;
+    const message = `${image} is not an image name: correct ${setting}.`;
     return { reason: "InvalidImageName", message };
   }
   if (!pullReasons.has(reason)) return undefined;
   const said = oneLine(waiting?.message ?? reason);
-  const message = `Pod ${name} cannot get the image ${image}: ${said}. Check spec.kubernetes.image and imagePullSecrets.`;
+  const message = `Pod ${name} cannot get the image ${image}: ${said}. Check ${setting} and imagePullSecrets.`;
   return { reason: "ImagePullFailed", message };
 }
 
@@ -150,7 +155,7 @@ function crashed(
   // The end of the log says what went wrong; its beginning is buildkitd saying hello.
   const tail = lastLines(ended.message ?? "", 3);
   const times = `${container.restartCount} ${container.restartCount === 1 ? "restart" : "restarts"}`;
-  const message = `buildkitd in pod ${name} ${how} (${times})${tail === "" ? "." : `: ${tail}`}`;
+  const message = `${container.name} in pod ${name} ${how} (${times})${tail === "" ? "." : `: ${tail}`}`;
   return { reason: "CrashLooping", message };
 }
 

@@ -11,7 +11,7 @@ import {
 } from "../names.ts";
 import { contentHash } from "./hash.ts";
 import { labelsOf, type KubernetesDriver, type RenderInput } from "./input.ts";
-import { stateVolume } from "./additions.ts";
+import { stateVolume } from "./agent-container.ts";
 import { podTemplate, type PodTemplate } from "./pod.ts";
 
 type Claim = NonNullable<NonNullable<StatefulSet["spec"]>["volumeClaimTemplates"]>[number];

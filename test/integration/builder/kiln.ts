@@ -36,11 +36,13 @@ import {
   type CoreEvent,
   type Pod,
 } from "../../../src/kube/types.ts";
+import { start } from "../../cluster/base/process.ts";
 import {
   type Buildkitd,
   buildkitd,
   type ControlPlane,
   controlPlane,
+  repositoryRoot,
   waitFor,
 } from "../../cluster/index.ts";
 
@@ -107,6 +109,7 @@ export class Kiln {
     const images = {
       privileged: "registry.example/buildkit:v1",
       rootless: "registry.example/buildkit:v1-rootless",
+      agent: "registry.example/kiln:v1",
     };
     const running = createBuilders({
       client,
@@ -244,12 +247,15 @@ export class Kiln {
   async pod(namespace: string, name: string, status: object): Promise<void> {
     const { spec } = await this.workload(namespace);
     const { labels, annotations } = spec.template.metadata;
-    const containers = [{ name: "buildkitd", image: "registry.example/buildkit:v1" }];
+    const initContainers = [
+      { name: "buildkitd", image: "registry.example/buildkit:v1", restartPolicy: "Always" },
+    ];
+    const containers = [{ name: "agent", image: "registry.example/kiln:v1" }];
     await this.client.apply(
       pods,
       {
         metadata: { namespace, name, labels, annotations },
-        spec: { containers, automountServiceAccountToken: false },
+        spec: { initContainers, containers, automountServiceAccountToken: false },
       } as never,
       { fieldManager: "test" },
       soon(),
@@ -296,40 +302,57 @@ export class Kiln {
     await this.client.delete(pods, { namespace, name }, soon());
   }
 
-  /** A real buildkitd with the certificate that Kiln issued for the namespace, on an address of its own. */
+  /** A real buildkitd, and an agent with the certificate that Kiln issued for the namespace, on an address of its own. */
   async daemon(
     namespace: string,
     folder: string,
     address = loopback(),
-  ): Promise<{ address: string; daemon: Buildkitd }> {
+  ): Promise<{ address: string; daemon: Pick<Buildkitd, "stop"> }> {
     const secret = await until(`the certificate of ${namespace}`, async () => {
       return await this.client.get(secrets, { namespace, name: "kiln-builder-tls" }, soon());
     });
     mkdirSync(folder, { recursive: true });
-    const files = ["ca.crt", "tls.crt", "tls.key"].map((name) => {
-      const file = path.join(folder, name);
-      writeFileSync(file, Buffer.from(secret.data?.[name] ?? "", "base64"));
-      return file;
+    for (const name of ["ca.crt", "tls.crt", "tls.key"])
+      writeFileSync(path.join(folder, name), Buffer.from(secret.data?.[name] ?? "", "base64"));
+    const daemon = await buildkitd({ mirror: false });
+    const agent = await start({
+      name: `agent-${address}`,
+      folder,
+      command: [
+        process.execPath,
+        path.join(repositoryRoot, "src/cli/main.ts"),
+        "agent",
+        `--buildkitd=${daemon.address}`,
+        `--address=${address}:1235`,
+        `--tls=${folder}`,
+        `--data=${path.join(folder, "data")}`,
+        "--probe-address=127.0.0.1:0",
+      ],
     });
-    const [ca = "", cert = "", key = ""] = files;
-    const tls = ["--tlscacert", ca, "--tlscert", cert, "--tlskey", key];
-    const daemon = await buildkitd({
-      mirror: false,
-      args: ["--addr", `tcp://${address}:1234`, ...tls],
-    });
-    return { address, daemon };
+    const stop = async (): Promise<void> => {
+      await agent.stop();
+      await daemon.stop();
+    };
+    return { address, daemon: { stop } };
   }
 }
 
-/** The status of a pod whose buildkitd runs at `podIP`. */
+/** The status of a pod whose buildkitd and agent run at `podIP`. */
 export function runningAt(podIP: string, container = "containerd://1"): object {
   const state = { running: { startedAt: "2026-01-01T00:00:00Z" } };
   return {
     phase: "Running",
     podIP,
     podIPs: [{ ip: podIP }],
-    containerStatuses: [
+    initContainerStatuses: [
       containerStatus({ state, ready: true, started: true, containerID: container }),
+    ],
+    containerStatuses: [
+      containerStatus({
+        name: "agent",
+        image: "registry.example/kiln:v1",
+        ...{ state, ready: true, started: true, containerID: `${container}-agent` },
+      }),
     ],
   };
 }
@@ -338,7 +361,7 @@ export function runningAt(podIP: string, container = "containerd://1"): object {
 export function waitingFor(reason: string, message: string): object {
   return {
     phase: "Pending",
-    containerStatuses: [containerStatus({ state: { waiting: { reason, message } } })],
+    initContainerStatuses: [containerStatus({ state: { waiting: { reason, message } } })],
   };
 }
 
@@ -353,7 +376,7 @@ function containerStatus(over: object): object {
   };
 }
 
-/** All of 127/8 is this machine: a random address makes port 1234 free. */
+/** All of 127/8 is this machine: a random address makes the port free. */
 export function loopback(): string {
   return `127.${randomInt(1, 255)}.${randomInt(0, 255)}.${randomInt(2, 255)}`;
 }

@@ -25,7 +25,7 @@ const stuck = {
 describe("a Builder of pods on a real API server", () => {
   let kiln: Kiln;
   const place = scratch("pod-builder");
-  const daemons: Buildkitd[] = [];
+  const daemons: Pick<Buildkitd, "stop">[] = [];
   before(async () => {
     kiln = await Kiln.start();
   });
@@ -47,7 +47,9 @@ describe("a Builder of pods on a real API server", () => {
     return namespace;
   }
 
-  async function aDaemon(namespace: string): Promise<{ address: string; daemon: Buildkitd }> {
+  async function aDaemon(
+    namespace: string,
+  ): Promise<{ address: string; daemon: Pick<Buildkitd, "stop"> }> {
     const started = await kiln.daemon(namespace, `${place.folder}/${namespace}`);
     daemons.push(started.daemon);
     return started;
@@ -300,10 +302,11 @@ describe("a Builder of pods on a real API server", () => {
       [instance?.capacity, instance?.ready, instance?.reason],
       [7, false, "ImagePullFailed"],
     );
-    await assert.rejects(kiln.fleet.endpoint(ref, "builder-main-a", soon()), {
-      reason: "InstanceGone",
-      class: "Builder",
-    });
+    for (const [name, why] of [
+      ["builder-main-a", "InstanceNotRunning"],
+      ["builder-main-z", "InstanceGone"],
+    ] as const)
+      await assert.rejects(kiln.fleet.place(ref, name, soon()), { reason: why, class: "Builder" });
     await kiln.client.delete(builders, { namespace, name: "main" }, soon());
     await until("it is gone", async () =>
       kiln.fleet.find({ name: "main" }, namespace) === undefined ? true : undefined,

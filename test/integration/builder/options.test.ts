@@ -50,7 +50,12 @@ describe("the options of a Builder on a real API server", () => {
     assert.equal(pod["serviceAccountName"], "registry-identity");
     assert.equal(pod["automountServiceAccountToken"], true);
     assert.deepEqual(pod["hostAliases"], [{ ip: "10.1.2.3", hostnames: ["mirror"] }]);
-    const [container] = pod["containers"] as { env: { name: string }[]; lifecycle?: object }[];
+    const init = pod["initContainers"] as {
+      name: string;
+      env: { name: string }[];
+      lifecycle?: object;
+    }[];
+    const container = init.find(({ name }) => name === "buildkitd");
     const names = container?.env.map(({ name }) => name) ?? [];
     assert.ok(env.every(({ name }) => names.includes(name)));
     assert.ok(container?.lifecycle !== undefined, "the patch");
@@ -226,7 +231,7 @@ describe("the options of a Builder on a real API server", () => {
       () => 0,
     );
     // As a run does when it starts.
-    await kiln.fleet.endpoint(ref, "builder-main-a", soon());
+    await kiln.fleet.place(ref, "builder-main-a", soon());
     const { spec } = await until("the budget", budget);
     assert.equal(spec?.maxUnavailable, 0);
     const selector = { "kiln.build/builder": "main", "kiln.build/builder-kind": "Builder" };

@@ -71,8 +71,8 @@ describe("a remote Builder on a real API server and a real buildkitd", () => {
     const ref = kiln.fleet.find({ name: "main" }, namespace);
     assert.ok(ref !== undefined);
     assert.equal(kiln.fleet.instances(ref)[0]?.ready, true);
-    const endpoint = await kiln.fleet.endpoint(ref, "remote-0", soon());
-    assert.equal(endpoint.kind, "tcp");
+    const place = await kiln.fleet.place(ref, "remote-0", soon());
+    assert.deepEqual([place.kind, place.endpoint.kind], ["daemon", "tcp"]);
   });
 
   it("understands a Secret with buildkit's own key names", async () => {

@@ -7,6 +7,7 @@ import {
   type Instance,
   type NotReady,
 } from "../../../src/builder/index.ts";
+import type { Place } from "../../../src/agent/agent.ts";
 import type { BuilderSpec } from "../../../src/api/v1alpha1/index.ts";
 import type { Endpoint } from "../../../src/buildkit/rpc/endpoint.ts";
 import { KilnError } from "../../../src/errors/index.ts";
@@ -57,11 +58,11 @@ export class TestFleet implements Fleet {
     return this.#builders.get(builderKey(ref))?.instances ?? [];
   }
 
-  async endpoint(ref: BuilderRef, instanceId: string): Promise<Endpoint> {
+  async place(ref: BuilderRef, instanceId: string): Promise<Place> {
     const instance = this.#builders
       .get(builderKey(ref))
       ?.instances.find(({ id }) => id === instanceId);
-    if (instance !== undefined) return instance.endpoint;
+    if (instance !== undefined) return { kind: "daemon", endpoint: instance.endpoint };
     const message = `Instance ${instanceId} is gone.`;
     throw new KilnError({ class: "Builder", reason: "InstanceGone", message, retryable: true });
   }

@@ -113,7 +113,7 @@ export async function startKiln({ server, agent, fleet, limits }: KilnParts): Pr
     cache,
     client,
     fleet,
-    agent,
+    agents: { at: () => agent },
     events,
     log,
     limits: { missingGraceMs: 0, recallSettleMs: 300, recallGraceMs: 3_000, ...limits },

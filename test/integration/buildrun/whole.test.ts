@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { InProcessAgent } from "../../../src/agent/in-process.ts";
+import { InstanceAgents } from "../../../src/agent/instance-agents.ts";
 import type { Builder, BuildRun } from "../../../src/api/v1alpha1/index.ts";
 import {
   builderCaches,
@@ -57,10 +58,11 @@ describe("a remote Builder and its runs", () => {
     const caches = builderCaches(client, { log });
     const cache = new ResourceCache<BuildRun>({ client, type: buildRunType, log });
     const agent = new InProcessAgent({ log, connect });
-    const images = { privileged: "none", rootless: "none" };
+    const images = { privileged: "none", rootless: "none", agent: "none" };
     const common = { client, events, log, concurrency: 4 };
     const builders = createBuilders({ ...common, caches, namespace, images });
-    const runs = buildRuns({ ...common, type: buildRunType, cache, agent, fleet: builders.fleet });
+    const agents = new InstanceAgents(agent);
+    const runs = buildRuns({ ...common, type: buildRunType, cache, agents, fleet: builders.fleet });
     const all = [...cacheList(caches), cache];
     for (const feed of builderFeeds(caches))
       feed.cache.onChange(({ object }) => {

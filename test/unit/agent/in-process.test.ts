@@ -196,7 +196,7 @@ describe("InProcessAgent", () => {
     await agent.start(aJob());
     await agent.stop();
     assert.equal((await outcomeOf(agent, "u-1")).kind, "cancelled");
-    await assert.rejects(agent.start(aJob("u-2")), /stopping/);
+    await assert.rejects(agent.start(aJob("u-2")), /takes no new build/);
   });
 
   const memories: readonly (readonly [string, HistoryRecord | undefined, object])[] = [

@@ -113,6 +113,7 @@ describe("parseBuilder", () => {
   it("fills every default of driver kubernetes", () => {
     assert.deepEqual(parseBuilder(builder({ kubernetes: {} })).spec, {
       kubernetes: {
+        drainTimeout: "10m",
         imagePullPolicy: "IfNotPresent",
         imagePullSecrets: [],
         security: "Rootless",

@@ -20,7 +20,7 @@ export interface BuildxOption {
 }
 
 const pod = ["spec", "template", "spec"] as const;
-const container = [...pod, "containers", 0] as const;
+const container = [...pod, "initContainers", 0] as const;
 
 function resource(side: "requests" | "limits", name: string): BuildxOption["seen"] {
   return {
@@ -155,7 +155,7 @@ export const buildxOptions: readonly BuildxOption[] = [
     field: "spec.kubernetes.startupTimeout",
     seen: {
       kubernetes: { startupTimeout: "5m" },
-      at: [...container, "startupProbe", "failureThreshold"],
+      at: [...pod, "containers", 0, "startupProbe", "failureThreshold"],
       is: 300,
     },
   },

@@ -35,7 +35,6 @@ const input: DecideInput = {
   images,
   kilnNamespace: "kiln-system",
   defaultConfig: undefined,
-  tlsFingerprint: "f",
   isBusy: false,
   written: new Map(),
 };

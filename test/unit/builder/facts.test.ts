@@ -8,7 +8,9 @@ const refused: ProbeResult = {
   problem: { reason: "ConnectionRefused", message: "refused" },
 };
 const running = { running: { startedAt: "2026-01-01T00:00:00Z" } };
-const starting = aPod({ containerStatuses: [aContainer({ state: running, started: false })] });
+const starting = aPod({
+  containerStatuses: [aContainer({ name: "agent", state: running, started: false })],
+});
 
 describe("an instance in a pod", () => {
   it("is ready as soon as BuildKit answers, before the kubelet's next probe says so", () => {
@@ -45,7 +47,7 @@ describe("an instance in a pod", () => {
 
   it("whose container crashed is not ready, though it answered a second ago", () => {
     const crashed = aPod({
-      containerStatuses: [aContainer({ state: { terminated: { exitCode: 1 } } })],
+      initContainerStatuses: [aContainer({ state: { terminated: { exitCode: 1 } } })],
     });
     const facts = podInstance(crashed, anAnswer);
     assert.deepEqual(
@@ -54,10 +56,25 @@ describe("an instance in a pod", () => {
     );
   });
 
-  it("is another daemon after a restart of its container", () => {
-    const restarted = aPod({
-      containerStatuses: [aContainer({ state: running, containerID: "containerd://2" })],
+  it("is another daemon after a restart of either container", () => {
+    for (const restarted of [
+      aPod({
+        initContainerStatuses: [aContainer({ state: running, containerID: "containerd://9" })],
+      }),
+      aPod({
+        containerStatuses: [
+          aContainer({ name: "agent", state: running, containerID: "containerd://9" }),
+        ],
+      }),
+    ])
+      assert.notEqual(runningPod(aPod())?.identity, runningPod(restarted)?.identity);
+  });
+
+  it("can be dialled while its daemon is down: the agent still has outcomes", () => {
+    const crashed = aPod({
+      initContainerStatuses: [aContainer({ state: { terminated: { exitCode: 1 } } })],
     });
-    assert.notEqual(runningPod(aPod())?.identity, runningPod(restarted)?.identity);
+    assert.equal(runningPod(crashed)?.address, "tcp://10.1.2.3:1235");
+    assert.equal(runningPod(aPod({ containerStatuses: [] })), undefined);
   });
 });

@@ -12,7 +12,9 @@ type Kubernetes = NonNullable<BuilderSpecInput["kubernetes"]>;
 type Template = ReturnType<typeof podTemplate>;
 
 const template = (kubernetes: Kubernetes): Template => podTemplate(aRender(kubernetes));
-const [only] = [({ spec }: Template) => spec.containers[0]];
+const [only] = [
+  ({ spec }: Template) => spec.initContainers?.find(({ name }) => name === "buildkitd"),
+];
 const env = (kubernetes: Kubernetes) => only?.(template(kubernetes))?.env;
 const mounts = (one: Template) => only?.(one)?.volumeMounts ?? [];
 const volume = (one: Template, name: string) =>
@@ -70,7 +72,7 @@ const cases: readonly (readonly [
   [
     "security: UserNamespace, as a user namespace of the pod's own",
     { security: "UserNamespace" },
-    ({ spec }) => [spec.hostUsers, spec.containers[0]?.securityContext?.privileged],
+    (one) => [one.spec.hostUsers, only?.(one)?.securityContext?.privileged],
     [false, true],
   ],
   [
@@ -210,7 +212,7 @@ describe("a patch of the pod template", () => {
     const one = template({ podTemplatePatch: patch });
     assert.equal(one.spec.hostNetwork, true);
     assert.equal(one.spec.containers.length, 1);
-    assert.equal(one.spec.containers[0]?.stdin, true);
+    assert.equal(only?.(one)?.stdin, true);
     const hash = ({ metadata }: Template) => metadata.annotations["kiln.build/template-hash"];
     assert.notEqual(hash(one), hash(template({})));
   });

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { pino } from "pino";
+import type { DaemonProbe } from "../../../src/builder/health/ask.ts";
 import { Prober, type ProbeTarget } from "../../../src/builder/health/probe.ts";
-import type { BuildkitClient, DaemonInfo } from "../../../src/buildkit/client-types.ts";
 import { FakeClock } from "../runtime/fake-clock.ts";
 
-/** A daemon whose answers a test chooses. Does not honour anything but Info and ListWorkers. */
+/** A daemon whose answers a test chooses. */
 class Daemon {
-  answer: (signal: AbortSignal) => Promise<DaemonInfo> = () =>
+  answer: (signal: AbortSignal) => Promise<{ version: string; draining?: boolean }> = () =>
     Promise.resolve({ version: "0.34.2" });
   workers = [
     { id: "w", labels: {}, platforms: ["linux/amd64"], gcPolicy: [], devices: [], version: "" },
@@ -14,19 +14,17 @@ class Daemon {
   questions = 0;
   open = 0;
 
-  connect = (): BuildkitClient => {
+  connect = (): DaemonProbe => {
     this.open += 1;
-    const client: Pick<BuildkitClient, "info" | "workers" | "close"> = {
-      info: (signal) => {
+    return {
+      ask: async (signal) => {
         this.questions += 1;
-        return this.answer(signal);
+        return { draining: false, ...(await this.answer(signal)), workers: this.workers };
       },
-      workers: () => Promise.resolve(this.workers),
       close: () => {
         this.open -= 1;
       },
     };
-    return client as BuildkitClient;
   };
 }
 
@@ -35,8 +33,9 @@ const refuse = (): Promise<never> =>
   Promise.reject(new Error("connect ECONNREFUSED 10.0.0.1:1234"));
 
 function target(identity = "1"): ProbeTarget {
-  const endpoint = () => Promise.resolve({ kind: "unix" as const, path: "/x.sock" });
-  return { id: "pod-a", address: "unix:///x.sock", identity, endpoint };
+  const endpoint = { kind: "unix", path: "/x.sock" } as const;
+  const place = () => Promise.resolve({ kind: "daemon" as const, endpoint });
+  return { id: "pod-a", address: "unix:///x.sock", identity, place };
 }
 
 describe("Prober", () => {

@@ -20,7 +20,7 @@ interface Case {
 const waiting = (reason: string, message?: string) =>
   aPod({
     phase: "Pending",
-    containerStatuses: [
+    initContainerStatuses: [
       aContainer({ state: { waiting: { reason, ...(message ? { message } : {}) } } }),
     ],
   });
@@ -29,13 +29,14 @@ const unscheduled = (message: string) =>
   aPod({
     phase: "Pending",
     podIP: "",
+    initContainerStatuses: [],
     containerStatuses: [],
     conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message }],
   });
 
 const crashed = (over: { reason?: string; exitCode?: number; message?: string }) =>
   aPod({
-    containerStatuses: [
+    initContainerStatuses: [
       aContainer({
         restartCount: 2,
         state: { waiting: { reason: "CrashLoopBackOff", message: "back-off 20s" } },
@@ -53,7 +54,7 @@ const warning = (about: string, reason: string, message: string): Warning => ({
 const created = aPod({
   phase: "Pending",
   podIP: "",
-  containerStatuses: [aContainer({ state: { waiting: { reason: "ContainerCreating" } } })],
+  initContainerStatuses: [aContainer({ state: { waiting: { reason: "ContainerCreating" } } })],
 });
 
 const cases: readonly Case[] = [
@@ -205,7 +206,16 @@ describe("why a pod does not run", () => {
       state: { running: {} },
       lastState: { terminated: { exitCode: 1 } },
     });
-    assert.equal(podProblem(aPod({ containerStatuses: [running] })), undefined);
+    assert.equal(podProblem(aPod({ initContainerStatuses: [running] })), undefined);
+  });
+
+  it("names the agent's image, which no Builder sets, and waits for the agent's container", () => {
+    const state = { waiting: { reason: "ErrImagePull", message: "no such image" } };
+    const missing = aContainer({ name: "agent", image: "registry.example/kiln:v1", state });
+    const problem = podProblem(aPod({ containerStatuses: [missing] }));
+    assert.equal(problem?.reason, "ImagePullFailed");
+    assert.match(problem?.message ?? "", /kiln:v1.*--agent-image/);
+    assert.equal(podProblem(aPod({ containerStatuses: [] }))?.reason, "Starting");
   });
 });
 

@@ -41,8 +41,8 @@ export function aRender(
     images: {
       privileged: "registry.example/buildkit:v1",
       rootless: "registry.example/buildkit:v1-rootless",
+      agent: "registry.example/kiln:v1",
     },
-    tlsFingerprint: "0123456789abcdef",
     ...over,
   };
 }
@@ -50,7 +50,7 @@ export function aRender(
 type PodStatus = NonNullable<Pod["status"]>;
 type ContainerStatus = NonNullable<PodStatus["containerStatuses"]>[number];
 
-/** The status of a pod's buildkitd container. */
+/** The status of a pod's buildkitd container, or of another. */
 export function aContainer(over: Partial<ContainerStatus> = {}): ContainerStatus {
   return {
     name: "buildkitd",
@@ -63,7 +63,7 @@ export function aContainer(over: Partial<ContainerStatus> = {}): ContainerStatus
   };
 }
 
-/** A pod of Builder shop/main whose buildkitd runs. */
+/** A pod of Builder shop/main whose buildkitd and agent run. */
 export function aPod(
   status: Partial<PodStatus> = {},
   metadata: Partial<Pod["metadata"]> = {},
@@ -76,7 +76,17 @@ export function aPod(
     status: {
       phase: "Running",
       podIP: "10.1.2.3",
-      containerStatuses: [aContainer({ state: running, ready: true, started: true })],
+      initContainerStatuses: [aContainer({ state: running, ready: true, started: true })],
+      containerStatuses: [
+        aContainer({
+          name: "agent",
+          image: "registry.example/kiln:v1",
+          containerID: "containerd://2",
+          state: running,
+          ready: true,
+          started: true,
+        }),
+      ],
       ...status,
     },
   };

@@ -10,7 +10,7 @@ const badImage = podInstance(
   aPod(
     {
       podIP: "",
-      containerStatuses: [
+      initContainerStatuses: [
         aContainer({ state: { waiting: { reason: "ErrImagePull", message: "gone" } } }),
       ],
     },

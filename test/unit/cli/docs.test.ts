@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
+import { agentCommand } from "../../../src/cli/agent-command.ts";
 import { buildkitCommand } from "../../../src/cli/buildkit/command.ts";
 import { controllerCommand } from "../../../src/cli/controller-command.ts";
 import { lintCommand } from "../../../src/cli/lint-command.ts";
@@ -21,9 +22,13 @@ function commands(command: Command, above = ""): (readonly [name: string, comman
 }
 
 describe("docs/cli.md", () => {
-  const all = [controllerCommand(), lintCommand(), solveCommand(), buildkitCommand()].flatMap(
-    (command) => commands(command),
-  );
+  const all = [
+    agentCommand(),
+    controllerCommand(),
+    lintCommand(),
+    solveCommand(),
+    buildkitCommand(),
+  ].flatMap((command) => commands(command));
 
   for (const [name, command] of all) {
     it(`says what kiln ${name} is and takes`, () => {

@@ -1,0 +1,60 @@
+// Jobs ⇄ their protobuf form. The secrets in them are in these messages only while a call lasts. Pure.
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DockerConfig, Endpoint, SolveRequest } from "../../buildkit/index.ts";
+import type {
+  Materials as WireMaterials,
+  StartRequest,
+  StartRequestSchema,
+} from "../../gen/kiln/agent/v1/agent_pb.ts";
+import type { Job, Materials } from "../agent.ts";
+import { Sealed } from "../sealed.ts";
+
+type Login = DockerConfig extends ReadonlyMap<string, infer T> ? T : never;
+
+/** The job as `Start` takes it. Its endpoint stays behind: an agent knows its own daemon. */
+export function jobToWire({
+  ref,
+  request,
+  materials,
+}: Job): MessageInitShape<typeof StartRequestSchema> {
+  const { secrets, logins, sshKeys, trees } = materials.open();
+  return {
+    ref,
+    request: JSON.stringify(request),
+    materials: {
+      secrets: Object.fromEntries(secrets),
+      logins: [...logins].map(([key, login]) => ({ key, login: JSON.stringify(login) })),
+      sshKeys: [...sshKeys],
+      trees: [...trees].map(([name, files]) => ({ name, files: Object.fromEntries(files) })),
+    },
+  };
+}
+
+/** The job that `jobToWire` was given, for the daemon at `endpoint`. Throws SyntaxError for what is no JSON. */
+export function jobFromWire({ ref, request, materials }: StartRequest, endpoint: Endpoint): Job {
+  const parsed = JSON.parse(request) as SolveRequest;
+  return { ref, request: { ...parsed, ref }, materials: new Sealed(opened(materials, endpoint)) };
+}
+
+/** Materials without any secret. */
+export function noMaterials(endpoint: Endpoint): Sealed<Materials> {
+  return new Sealed(opened(undefined, endpoint));
+}
+
+function opened(wire: WireMaterials | undefined, endpoint: Endpoint): Materials {
+  const login = ({ key, login: text }: { key: string; login: string }) =>
+    [key, JSON.parse(text) as Login] as const;
+  return {
+    endpoint,
+    secrets: buffers(wire?.secrets),
+    logins: new Map((wire?.logins ?? []).map(login)),
+    sshKeys: (wire?.sshKeys ?? []).map(({ id, privateKey }) => ({ id, privateKey })),
+    trees: new Map((wire?.trees ?? []).map(({ name, files }) => [name, buffers(files)])),
+  };
+}
+
+function buffers(bytes: Readonly<Record<string, Uint8Array>> = {}): Map<string, Buffer> {
+  const copy = ([name, data]: [string, Uint8Array]) => [name, Buffer.from(data)] as const;
+  return new Map(Object.entries(bytes).map(copy));
+}
