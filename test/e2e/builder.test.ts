@@ -195,12 +195,12 @@ describe("Builders", () => {
         "-n",
         ns,
         "-o",
-        "jsonpath={.status.containerStatuses[0].restartCount}",
+        "jsonpath={.status.initContainerStatuses[0].restartCount}",
       ]);
     const before = await restarts();
     // The exec ends with the container: its exit code says nothing.
     await cluster
-      .kubectl(["exec", name, "-n", ns, "--", "sh", "-c", "kill -TERM 1"])
+      .kubectl(["exec", name, "-n", ns, "-c", "buildkitd", "--", "sh", "-c", "kill -TERM 1"])
       .catch(() => undefined);
     await cluster.until("the restart", async () => (await restarts()) !== before);
     await becomes("privileged", "True InstancesReady");

@@ -22,7 +22,14 @@ export interface RunStatus {
     reason: string;
     message: string;
   }[];
-  readonly attempts?: readonly { number: number; ref: string; outcome?: string; reason?: string }[];
+  readonly attempts?: readonly {
+    number: number;
+    ref: string;
+    instance: string;
+    outcome?: string;
+    class?: string;
+    reason?: string;
+  }[];
   readonly progress?: { total: number; completed: number };
   readonly outputs?: readonly { image: { tags: string[]; digest: string } }[];
   readonly cache?: { steps: number; cached: number };

@@ -1,8 +1,9 @@
-// What happens under a running build: its Builder edited or deleted, buildkitd or the controller
-// killed. Each run ends once, in the right state, and leaves nothing.
+// What happens under running builds: controller, agent or buildkitd killed, pods told to end, the Builder edited or
+// deleted. Each run ends once, in the right state, and leaves nothing.
 
 import assert from "node:assert/strict";
-import { aBuilder, aRun, cluster, reasonOf } from "./fixture.ts";
+import { aBuilder, aRun, cluster, reasonOf, type RunStatus } from "./fixture.ts";
+import { killContainer } from "./kill.ts";
 
 const sleepFor = (seconds: number, mark: string): string =>
   `FROM debian:bookworm-slim\nRUN echo ${mark} && sleep ${seconds}\n`;
@@ -12,7 +13,7 @@ describe("a running build", () => {
 
   beforeEach(async () => {
     ns = await cluster.namespace("recovery");
-    await cluster.apply(ns, aBuilder());
+    await cluster.apply(ns, aBuilder({ maxConcurrentRuns: 10 }));
   });
 
   afterEach(async () => await cluster.removeNamespace(ns));
@@ -26,14 +27,61 @@ describe("a running build", () => {
 
   /** Names of the pods of the namespace's Builder. */
   async function builderPods(): Promise<string[]> {
+    return await podsOf(ns, "kiln.build/builder=default");
+  }
+
+  async function podsOf(namespace: string, labels: string): Promise<string[]> {
     const text = await cluster.kubectl([
-      ...["get", "pods", "-n", ns, "-l", "kiln.build/builder=default"],
+      ...["get", "pods", "-n", namespace, "-l", labels],
       ...["-o", "jsonpath={.items[*].metadata.name}"],
     ]);
     return text.split(" ").filter((name) => name !== "");
   }
 
-  it("is tried again on another buildkitd when its own is killed", async () => {
+  /** The controller that holds the Lease. */
+  async function leader(): Promise<string> {
+    return await cluster.kubectl([
+      ...["get", "lease", "kiln-controller", "-n", "kiln-system"],
+      ...["-o", "jsonpath={.spec.holderIdentity}"],
+    ]);
+  }
+
+  /** Starts ten runs that print and sleep, and waits until all are at their step. */
+  async function tenRunning(prefix: string): Promise<string[]> {
+    const names = Array.from({ length: 10 }, (_, i) => `${prefix}-${i}`);
+    await cluster.apply(ns, ...names.map((name) => aRun(name, sleepFor(30, name))));
+    for (const name of names) await running(name);
+    return names;
+  }
+
+  /** Each succeeded at the first attempt, and the daemon was asked once for each. */
+  async function succeededOnce(names: readonly string[]): Promise<void> {
+    for (const name of names) await cluster.finished(ns, name);
+    const [pod = ""] = await builderPods();
+    const histories = await cluster.kubectl([
+      ...["exec", pod, "-n", ns, "-c", "buildkitd", "--"],
+      ...["buildctl", "debug", "histories"],
+    ]);
+    for (const name of names) {
+      const status = await cluster.finished(ns, name);
+      assert.equal(status.phase, "Succeeded", JSON.stringify(status));
+      assert.deepEqual(
+        status.attempts?.map(({ outcome }) => outcome),
+        ["Succeeded"],
+        name,
+      );
+      assert.equal(status.progress?.completed, status.progress?.total, name);
+      const ref = status.attempts?.[0]?.ref ?? "";
+      const records = histories.split("\n").filter((line) => line.split(/\s+/).includes(ref));
+      assert.equal(records.length, 1, `${name}: ${histories}`);
+    }
+  }
+
+  function attemptsOf(status: RunStatus): (string | undefined)[][] {
+    return (status.attempts ?? []).map(({ outcome, reason, class: of }) => [outcome, reason, of]);
+  }
+
+  it("is tried again on another buildkitd when its pod is killed", async () => {
     await cluster.apply(ns, aRun("killed", sleepFor(8, "killed")));
     await running("killed");
     const [pod] = await builderPods();
@@ -42,21 +90,77 @@ describe("a running build", () => {
     const status = await cluster.finished(ns, "killed");
     assert.equal(reasonOf(status), "Succeeded", JSON.stringify(status.failure));
     assert.ok((status.attempts?.length ?? 0) >= 2);
+    assert.equal(status.attempts?.[0]?.class, "Builder", JSON.stringify(status.attempts));
     assert.equal(
       new Set(status.attempts?.map((attempt) => attempt.ref)).size,
       status.attempts?.length,
     );
   });
 
-  it("survives the controller being killed", async () => {
-    await cluster.apply(ns, aRun("orphan", sleepFor(8, "orphan")));
-    await running("orphan");
+  it("goes on, and nine others with it, when the controller is killed and comes back", async () => {
+    const names = await tenRunning("orphan");
+    const pod = await leader();
+    await killContainer({ namespace: "kiln-system", pod, container: "controller" });
+    await succeededOnce(names);
+  });
+
+  it("goes on, and nine others with it, when another replica takes over", async () => {
+    const names = await tenRunning("inherited");
+    const before = await leader();
     await cluster.kubectl([
-      ...["delete", "pod", "-n", "kiln-system", "-l", "app.kubernetes.io/name=kiln"],
+      ...["delete", "pod", before, "-n", "kiln-system"],
       ...["--grace-period=0", "--force"],
     ]);
-    const status = await cluster.finished(ns, "orphan");
-    assert.equal(reasonOf(status), "Succeeded", JSON.stringify(status.failure));
+    await cluster.until("another leader", async () => {
+      const now = await leader();
+      return now !== "" && now !== before;
+    });
+    await succeededOnce(names);
+  });
+
+  it("is started again, as the builder's fault, when its agent is killed", async () => {
+    await cluster.apply(ns, aRun("finished", "FROM debian:bookworm-slim\nRUN true\n"));
+    assert.equal((await cluster.finished(ns, "finished")).phase, "Succeeded");
+    await cluster.apply(ns, aRun("cut", sleepFor(8, "cut"), { retry: { limit: 0 } }));
+    await running("cut");
+    const [pod = ""] = await builderPods();
+    await killContainer({ namespace: ns, pod, container: "agent" });
+    const status = await cluster.finished(ns, "cut");
+    assert.deepEqual(attemptsOf(status), [
+      ["Lost", "AttemptLost", "Builder"],
+      ["Succeeded", undefined, undefined],
+    ]);
+    assert.deepEqual(await builderPods(), [pod], "the pod stayed");
+  });
+
+  it("ends in peace when its pod is told to end, and no other is started there", async () => {
+    await cluster.apply(ns, aRun("peaceful", sleepFor(15, "peaceful")));
+    await running("peaceful");
+    const [pod = ""] = await builderPods();
+    await cluster.kubectl(["delete", "pod", pod, "-n", ns, "--wait=false"]);
+    await cluster.apply(ns, aRun("elsewhere", sleepFor(1, "elsewhere")));
+    const status = await cluster.finished(ns, "peaceful");
+    assert.deepEqual(attemptsOf(status), [["Succeeded", undefined, undefined]]);
+    assert.equal(status.attempts?.[0]?.instance, pod);
+    const other = await cluster.finished(ns, "elsewhere");
+    assert.equal(other.phase, "Succeeded");
+    assert.notEqual(other.attempts?.[0]?.instance, pod);
+    await cluster.until("the pod to go", async () => !(await builderPods()).includes(pod));
+  });
+
+  it("is started again elsewhere when it takes longer than its pod may wait", async () => {
+    const kubernetes = { security: "Privileged", drainTimeout: "3s" };
+    await cluster.apply(ns, aBuilder({ kubernetes, maxConcurrentRuns: 10 }));
+    await cluster.apply(ns, aRun("long", sleepFor(40, "long"), { retry: { limit: 0 } }));
+    await running("long");
+    const { attempts } = await cluster.statusOf(ns, "long");
+    const pod = attempts?.[0]?.instance ?? "";
+    await cluster.kubectl(["delete", "pod", pod, "-n", ns, "--wait=false"]);
+    const status = await cluster.finished(ns, "long");
+    assert.deepEqual(attemptsOf(status), [
+      ["Lost", "AttemptLost", "Builder"],
+      ["Succeeded", undefined, undefined],
+    ]);
   });
 
   it("ends when its Builder is edited, and the next run uses the new template", async () => {
@@ -70,7 +174,7 @@ describe("a running build", () => {
       }),
     );
     const status = await cluster.finished(ns, "edited");
-    assert.equal(reasonOf(status), "Succeeded", JSON.stringify(status.failure));
+    assert.deepEqual(attemptsOf(status), [["Succeeded", undefined, undefined]]);
     await cluster.until("the pods to be replaced", async () => {
       const now = await builderPods();
       return now.length > 0 && now.every((name) => !before.includes(name));
@@ -80,12 +184,16 @@ describe("a running build", () => {
   });
 
   it("says that its Builder is gone when that is deleted, and no pod stays behind", async () => {
+    const kubernetes = { security: "Privileged", drainTimeout: "3s" };
+    await cluster.apply(ns, aBuilder({ kubernetes, maxConcurrentRuns: 10 }));
     await cluster.apply(ns, aRun("homeless", sleepFor(600, "homeless"), { retry: { limit: 0 } }));
     await running("homeless");
     await cluster.kubectl(["delete", "builder", "default", "-n", ns, "--timeout=60s"]);
-    const status = await cluster.finished(ns, "homeless");
-    assert.equal(status.phase, "Failed");
-    assert.equal(status.failure?.class, "Builder", status.failure?.message);
     await cluster.until("the pods to go", async () => (await builderPods()).length === 0);
+    const status = await cluster.until("the run to look for a Builder", async () => {
+      const now = await cluster.statusOf(ns, "homeless");
+      return reasonOf(now) === "BuilderNotFound" ? now : undefined;
+    });
+    assert.deepEqual(attemptsOf(status), [["Lost", "AttemptLost", "Builder"]]);
   });
 });

@@ -13,8 +13,10 @@ export interface Authority {
   readonly certificate: string;
   /** PKCS #8. */
   readonly key: string;
-  /** What both sides trust: this authority and, while certificates of it are about, the one before. */
+  /** What both sides trust: this authority, the next one, and the one before while certificates of it are about. */
   readonly bundle: string;
+  /** The one that will sign once everybody has learnt to trust it. */
+  readonly next?: { readonly certificate: string; readonly key: string };
 }
 
 /** A client's identity and what it trusts. PEM texts. */
@@ -31,6 +33,8 @@ export const lifetimes = {
   serverMs: 365 * dayMs,
   clientMs: 7 * dayMs,
 } as const;
+/** So long a new authority is trusted before it signs: kubelets bring a changed Secret to the pods within minutes. */
+const announceMs = 60 * 60_000;
 /** Clocks differ between machines: certificates are good from a little before they are made. */
 const skewMs = 5 * 60_000;
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -67,7 +71,28 @@ export async function newAuthority(now: Date, previous?: Authority): Promise<Aut
   return { certificate: pem, key: await privateKey(keys), bundle };
 }
 
-/** A certificate with which buildkitd answers as `dnsName` (which may begin with `*.`); no client can use it. */
+/**
+ * The authority as it should be now: the same; or, when most of its life is over, the same with a successor that is
+ * trusted already; or that successor, once it has been trusted for an hour.
+ */
+export async function renewed(authority: Authority, now: Date): Promise<Authority> {
+  if (!isDue(authority.certificate, now)) return authority;
+  const { next } = authority;
+  if (next === undefined) {
+    const made = await newAuthority(now, authority);
+    const { certificate, key } = authority;
+    const successor = { certificate: made.certificate, key: made.key };
+    return { certificate, key, bundle: made.bundle, next: successor };
+  }
+  const announced = parse(next.certificate)?.notBefore.getTime() ?? 0;
+  if (now.getTime() < announced + skewMs + announceMs) return authority;
+  const bundle = isExpired(authority.certificate, now)
+    ? next.certificate
+    : next.certificate + authority.certificate;
+  return { ...next, bundle };
+}
+
+/** A certificate with which an agent answers as `dnsName` (which may begin with `*.`); no client can use it. */
 export async function issueServer(
   authority: Authority,
   dnsName: string,

@@ -22,6 +22,7 @@ import {
   issueClient,
   issueServer,
   newAuthority,
+  renewed,
   type Authority,
   type ClientCertificate,
 } from "./authority.ts";
@@ -118,10 +119,10 @@ export class Identities {
 
   async #ensure(signal: AbortSignal): Promise<Authority> {
     const stored = await this.#read(signal);
-    const value = stored ?? (await this.#create(undefined, signal));
-    const current = isDue(value.certificate, this.#o.now())
-      ? await this.#create(value, signal)
-      : value;
+    const value =
+      stored ?? (await this.#write(await newAuthority(this.#o.now()), false, signal));
+    const wanted = await renewed(value, this.#o.now());
+    const current = wanted === value ? value : await this.#write(wanted, true, signal);
     this.#authority = { value: current, readAtMs: this.#o.now().getTime() };
     return current;
   }
@@ -133,12 +134,8 @@ export class Identities {
   }
 
   /** Whoever is second gets a conflict (each try has a field manager of its own) and takes the first one's. */
-  async #create(previous: Authority | undefined, signal: AbortSignal): Promise<Authority> {
-    const made = await newAuthority(this.#o.now(), previous);
-    const options = {
-      fieldManager: `kiln-ca-${randomBytes(4).toString("hex")}`,
-      force: previous !== undefined,
-    };
+  async #write(made: Authority, force: boolean, signal: AbortSignal): Promise<Authority> {
+    const options = { fieldManager: `kiln-ca-${randomBytes(4).toString("hex")}`, force };
     try {
       await this.#o.client.apply(
         secrets,
@@ -166,6 +163,9 @@ function authorityObject(namespace: string, authority: Authority): Secret {
       "tls.crt": base64(authority.certificate),
       "tls.key": base64(authority.key),
       "ca.crt": base64(authority.bundle),
+      // Always there: who writes without a successor takes an old one away.
+      "next.crt": base64(authority.next?.certificate ?? ""),
+      "next.key": base64(authority.next?.key ?? ""),
     },
   } as Secret;
 }
@@ -180,7 +180,10 @@ function authorityIn(secret: Secret, namespace: string): Authority {
       message: `Secret ${namespace}/${authoritySecret} has no tls.crt and tls.key: delete it and Kiln makes a new authority.`,
     });
   }
-  return { certificate, key, bundle: text(secret, "ca.crt") ?? certificate };
+  const bundle = text(secret, "ca.crt") ?? certificate;
+  const [next, nextKey] = [text(secret, "next.crt"), text(secret, "next.key")];
+  if (next === undefined || nextKey === undefined) return { certificate, key, bundle };
+  return { certificate, key, bundle, next: { certificate: next, key: nextKey } };
 }
 
 function certificateIn(secret: Secret): ServerCertificate | undefined {

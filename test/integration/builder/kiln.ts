@@ -40,6 +40,7 @@ import { start } from "../../cluster/base/process.ts";
 import {
   type Buildkitd,
   buildkitd,
+  type BuildkitdOptions,
   type ControlPlane,
   controlPlane,
   repositoryRoot,
@@ -306,15 +307,16 @@ export class Kiln {
   async daemon(
     namespace: string,
     folder: string,
-    address = loopback(),
-  ): Promise<{ address: string; daemon: Pick<Buildkitd, "stop"> }> {
+    options: BuildkitdOptions = { mirror: false },
+  ): Promise<{ address: string; daemon: Pick<Buildkitd, "stop" | "buildctl"> }> {
+    const address = loopback();
     const secret = await until(`the certificate of ${namespace}`, async () => {
       return await this.client.get(secrets, { namespace, name: "kiln-builder-tls" }, soon());
     });
     mkdirSync(folder, { recursive: true });
     for (const name of ["ca.crt", "tls.crt", "tls.key"])
       writeFileSync(path.join(folder, name), Buffer.from(secret.data?.[name] ?? "", "base64"));
-    const daemon = await buildkitd({ mirror: false });
+    const daemon = await buildkitd(options);
     const agent = await start({
       name: `agent-${address}`,
       folder,
@@ -333,7 +335,7 @@ export class Kiln {
       await agent.stop();
       await daemon.stop();
     };
-    return { address, daemon: { stop } };
+    return { address, daemon: { stop, buildctl: daemon.buildctl } };
   }
 }
 

@@ -77,9 +77,18 @@ describe("Kiln's certificates on a real API server", () => {
   });
 
   it("get a new authority before the old one ends, which stays trusted", async () => {
+    const hourMs = 3_600_000;
+    const dueMs = lifetimes.authorityMs * 0.7;
     const before = await identities().authority(soon());
-    const after = await identities(later(lifetimes.authorityMs * 0.7)).authority(soon());
-    assert.notEqual(after.certificate, before.certificate);
+    const announced = await identities(later(dueMs)).authority(soon());
+    assert.equal(announced.certificate, before.certificate, "the old one still signs");
+    const next = announced.next?.certificate.trim() ?? "nothing";
+    for (const one of [before.certificate.trim(), next]) assert.ok(announced.bundle.includes(one));
+    const waiting = await identities(later(dueMs + hourMs / 2)).authority(soon());
+    assert.deepEqual(waiting, announced, "nobody makes another one meanwhile");
+    const after = await identities(later(dueMs + 2 * hourMs)).authority(soon());
+    assert.equal(after.certificate.trim(), next);
+    assert.equal(after.next, undefined);
     assert.ok(after.bundle.includes(before.certificate.trim()));
   });
 

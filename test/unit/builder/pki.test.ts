@@ -10,6 +10,7 @@ import {
   issueServer,
   lifetimes,
   newAuthority,
+  renewed,
 } from "../../../src/builder/pki/authority.ts";
 
 const now = new Date("2026-01-01T00:00:00Z");
@@ -96,6 +97,34 @@ async function handshake(
     await new Promise((resolve) => listener.close(resolve));
   }
 }
+
+describe("the change of the authority", () => {
+  it("lets in and is let in at every moment, by whoever has heard of it or not yet", async () => {
+    const today = new Date();
+    const dueMs = lifetimes.authorityMs * 0.7;
+    // Handshakes look at the clock: the old authority began long ago instead of this one being renewed in years.
+    const old = await newAuthority(new Date(today.getTime() - dueMs));
+    const announced = await renewed(old, new Date(today.getTime() - 7_200_000));
+    const changed = await renewed(announced, today);
+    assert.notEqual(announced.next, undefined);
+    assert.equal(changed.certificate, announced.next?.certificate);
+    const steps = [old, announced, changed];
+    for (const [at, server] of steps.entries())
+      for (const client of steps.slice(Math.max(0, at - 1), at + 2)) {
+        const { ca, certificate, key } = await issueServer(server, name, today);
+        const own = await issueClient(client, today);
+        await handshake(
+          { ca, cert: certificate, key },
+          {
+            ca: own.ca,
+            cert: own.certificate,
+            key: own.key,
+            servername: "builder-main.shop.builders.kiln.build",
+          },
+        );
+      }
+  });
+});
 
 describe("mutual TLS with Kiln's certificates", () => {
   const servername = "builder-main.shop.builders.kiln.build";

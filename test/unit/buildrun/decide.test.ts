@@ -1,6 +1,7 @@
 // Every transition of a run, one sentence each.
 
 import assert from "node:assert/strict";
+import { lostFailure } from "../../../src/agent/lost.ts";
 import { admit, decide, solveFinalizer, type Step } from "../../../src/buildrun/decide.ts";
 import { failureOf } from "../../../src/buildrun/status/failure.ts";
 import { KilnError } from "../../../src/errors/index.ts";
@@ -221,6 +222,23 @@ const cases: readonly (readonly [string, RunWorld, Expected])[] = [
     "loses an attempt whose daemon stays away",
     aWorld({ run: aRunningRun(), memory: { kind: "unreachable" }, orphanedMs: 61_000 }),
     { kind: "retry", attempt: { outcome: "Lost" } },
+  ],
+  [
+    "loses an attempt at once whose instance is gone, as the builder's fault",
+    aWorld({ run: aRunningRun(), memory: { kind: "gone" }, orphanedMs: 0 }),
+    { kind: "retry", attempt: { outcome: "Lost" }, failure: { class: "Builder" } },
+  ],
+  [
+    "repeats what its agent calls lost, though the run allows no retry",
+    aWorld({
+      run: aRunningRun({ spec: { retry: { limit: 0 } } }),
+      job: finished(lostFailure("its pod was stopped")),
+    }),
+    {
+      kind: "retry",
+      attempt: { outcome: "Lost" },
+      failure: { class: "Builder", reason: "AttemptLost" },
+    },
   ],
   [
     "fails a run that was lost too often",
