@@ -183,8 +183,13 @@ export class RemoteAgent implements Agent {
   }
 
   #dialled(): Client {
-    this.#client ??= clientOf(this.#endpoint);
-    return this.#client;
+    try {
+      this.#client ??= clientOf(this.#endpoint);
+      return this.#client;
+    } catch (cause) {
+      // grpc-js throws for PEM that is none.
+      throw unreachable(cause);
+    }
   }
 
   async #call<I extends DescMessage, O extends DescMessage>(

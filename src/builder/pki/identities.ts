@@ -119,8 +119,7 @@ export class Identities {
 
   async #ensure(signal: AbortSignal): Promise<Authority> {
     const stored = await this.#read(signal);
-    const value =
-      stored ?? (await this.#write(await newAuthority(this.#o.now()), false, signal));
+    const value = stored ?? (await this.#write(await newAuthority(this.#o.now()), false, signal));
     const wanted = await renewed(value, this.#o.now());
     const current = wanted === value ? value : await this.#write(wanted, true, signal);
     this.#authority = { value: current, readAtMs: this.#o.now().getTime() };
