@@ -16,6 +16,7 @@ import {
   type AttemptNotes,
   type Change,
   nextStatus,
+  progressDueMs,
   progressEveryMs,
   reasonOf,
 } from "./status/status.ts";
@@ -142,9 +143,13 @@ async function watch(
   scene: Scene,
   deps: ActDeps,
 ): Promise<Outcome> {
-  const { job } = scene.world;
-  if (job?.state === "running")
+  const { job, run, now } = scene.world;
+  if (job?.state === "running") {
+    const dueMs = progressDueMs(run, job.progress, now) ?? 0;
+    // Came too soon after the last write, and nothing more may ever happen to the job's steps until they end.
+    if (dueMs > 0) return after(Math.min(recheckMs, dueMs));
     await write({ kind: "running", progress: job.progress }, scene, deps);
+  }
   return Number.isFinite(recheckMs) ? after(recheckMs) : done;
 }
 

@@ -192,7 +192,8 @@ describe("a running build", () => {
     await cluster.until("the pods to go", async () => (await builderPods()).length === 0);
     const status = await cluster.until("the run to look for a Builder", async () => {
       const now = await cluster.statusOf(ns, "homeless");
-      return reasonOf(now) === "BuilderNotFound" ? now : undefined;
+      const stalled = now.conditions?.find(({ type }) => type === "Stalled");
+      return stalled?.reason === "BuilderNotFound" ? now : undefined;
     });
     assert.deepEqual(attemptsOf(status), [["Lost", "AttemptLost", "Builder"]]);
   });

@@ -19,9 +19,12 @@ export function jobToWire({
   materials,
 }: Job): MessageInitShape<typeof StartRequestSchema> {
   const { secrets, logins, sshKeys, trees } = materials.open();
+  const { definition, frontendInputs, ...plain } = request;
   return {
     ref,
-    request: JSON.stringify(request),
+    request: JSON.stringify(plain),
+    ...(definition && { definition }),
+    ...(frontendInputs && { frontendInputs: { ...frontendInputs } }),
     materials: {
       secrets: Object.fromEntries(secrets),
       logins: [...logins].map(([key, login]) => ({ key, login: JSON.stringify(login) })),
@@ -32,9 +35,14 @@ export function jobToWire({
 }
 
 /** The job that `jobToWire` was given, for the daemon at `endpoint`. Throws SyntaxError for what is no JSON. */
-export function jobFromWire({ ref, request, materials }: StartRequest, endpoint: Endpoint): Job {
-  const parsed = JSON.parse(request) as SolveRequest;
-  return { ref, request: { ...parsed, ref }, materials: new Sealed(opened(materials, endpoint)) };
+export function jobFromWire(wire: StartRequest, endpoint: Endpoint): Job {
+  const { ref, request, definition, frontendInputs } = wire;
+  const llb = {
+    ...(definition && { definition }),
+    ...(Object.keys(frontendInputs).length > 0 && { frontendInputs }),
+  };
+  const parsed = { ...(JSON.parse(request) as SolveRequest), ref, ...llb };
+  return { ref, request: parsed, materials: new Sealed(opened(wire.materials, endpoint)) };
 }
 
 /** Materials without any secret. */

@@ -57,6 +57,8 @@ export interface AgentUsage {
   readonly volumeBytes: number;
   readonly volumeFreeBytes: number;
   readonly logBytes: number;
+  /** Of the daemon's cache. */
+  readonly cacheBytes: number;
 }
 
 /** What a `RemoteAgent` may be told. */
@@ -144,7 +146,7 @@ export class RemoteAgent implements Agent {
     return (await this.#call(Service.method.drain, {}, signal)).running;
   }
 
-  /** How busy it is. */
+  /** How busy it is, and how full. Throws `KilnError` when the agent or the daemon does not answer. */
   async usage(signal?: AbortSignal): Promise<AgentUsage> {
     const { running, finished, draining, ...bytes } = await this.#call(
       Service.method.usage,
@@ -158,6 +160,7 @@ export class RemoteAgent implements Agent {
       volumeBytes: Number(bytes.volumeBytes),
       volumeFreeBytes: Number(bytes.volumeFreeBytes),
       logBytes: Number(bytes.logBytes),
+      cacheBytes: Number(bytes.cacheBytes),
     };
   }
 

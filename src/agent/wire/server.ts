@@ -28,7 +28,7 @@ export interface AgentServerOptions {
   /** Of the daemon beside the agent. */
   readonly endpoint: Endpoint;
   /** For questions about the daemon. */
-  readonly client: Pick<BuildkitClient, "info" | "workers">;
+  readonly client: Pick<BuildkitClient, "info" | "workers" | "diskUsage">;
   readonly journal: Journal;
   readonly log: Logger;
   /** Folder on the volume with the daemon's state; undefined: not reported. */
@@ -95,7 +95,7 @@ function handlers(o: AgentServerOptions): Unary {
       return { recollection: JSON.stringify(await agent.recall(question, signal)) };
     },
     drain: async () => ({ running: [...agent.drain()] }),
-    usage: async () => await usage(o),
+    usage: async (_, signal) => await usage(o, signal),
     info: async (_, signal) => {
       const [info, workers] = await Promise.all([o.client.info(signal), o.client.workers(signal)]);
       return {
@@ -109,8 +109,8 @@ function handlers(o: AgentServerOptions): Unary {
   };
 }
 
-async function usage({ agent, volume, journal }: AgentServerOptions) {
-  const jobs = await agent.list();
+async function usage({ agent, client, volume, journal }: AgentServerOptions, signal: AbortSignal) {
+  const [jobs, records] = await Promise.all([agent.list(), client.diskUsage(signal)]);
   const running = jobs.filter(({ state }) => state === "running").length;
   const disk = volume === undefined ? undefined : await statfs(volume, { bigint: true });
   return {
@@ -120,6 +120,7 @@ async function usage({ agent, volume, journal }: AgentServerOptions) {
     volumeBytes: disk === undefined ? 0n : disk.blocks * disk.bsize,
     volumeFreeBytes: disk === undefined ? 0n : disk.bavail * disk.bsize,
     logBytes: BigInt(journal.bytes),
+    cacheBytes: BigInt(records.reduce((sum, { size }) => sum + size, 0)),
   };
 }
 

@@ -51,12 +51,9 @@ export function podProblem(pod: Pod, warnings: readonly Warning[] = []): Problem
   const unscheduled = schedulingProblem(name, status);
   if (unscheduled !== undefined) return unscheduled;
   const { buildkitd, agent } = kilnContainers(pod);
-  for (const container of [buildkitd, agent]) {
-    const problem = container === undefined ? undefined : containerProblem(name, container);
-    if (problem !== undefined) return problem;
-  }
-  if (buildkitd?.state?.running !== undefined && agent?.state?.running !== undefined)
-    return undefined;
+  const fromContainer = containerProblem(name, buildkitd) ?? containerProblem(name, agent);
+  if (fromContainer !== undefined) return fromContainer;
+  if (isRunning(buildkitd) && isRunning(agent)) return undefined;
   const itsOwn = new Set([`Pod/${name}`, `PersistentVolumeClaim/${stateVolume}-${name}`]);
   const starting: Problem = { reason: "Starting", message: `Pod ${name} is starting.` };
   return warningProblem(warnings.filter(({ about }) => itsOwn.has(about))) ?? starting;
@@ -94,7 +91,15 @@ function schedulingProblem(name: string, status: PodStatus | undefined): Problem
   return { reason: "Unschedulable", message };
 }
 
-function containerProblem(name: string, container: ContainerStatus): Problem | undefined {
+function isRunning(container: ContainerStatus | undefined): boolean {
+  return container?.state?.running !== undefined;
+}
+
+function containerProblem(
+  name: string,
+  container: ContainerStatus | undefined,
+): Problem | undefined {
+  if (container === undefined) return undefined;
   const { state } = container;
   return (
     imageProblem(name, container, state?.waiting) ??

@@ -159,15 +159,8 @@ function running(
 ): BuildRunStatus | undefined {
   const status = run.status;
   if (status === undefined) return undefined;
-  const last = status.progress;
+  if (progressDueMs(run, progress, now) !== 0) return undefined;
   const { total, completed, cached, current } = counts(progress);
-  const same =
-    last?.total === total &&
-    last.completed === completed &&
-    last.cached === cached &&
-    last.current === current;
-  const early = last !== undefined && now.getTime() - Date.parse(last.updatedAt) < progressEveryMs;
-  if (same || early || progress.vertices.size === 0) return undefined;
   const updatedAt = now.toISOString();
   return {
     ...status,
@@ -179,6 +172,20 @@ function running(
       updatedAt,
     },
   };
+}
+
+/** When progress may be written that the status does not show, in milliseconds from now; undefined: it shows all. */
+export function progressDueMs(run: BuildRun, progress: Progress, now: Date): number | undefined {
+  const last = run.status?.progress;
+  const { total, completed, cached, current } = counts(progress);
+  const same =
+    last?.total === total &&
+    last.completed === completed &&
+    last.cached === cached &&
+    last.current === current;
+  if (same || progress.vertices.size === 0) return undefined;
+  if (last === undefined) return 0;
+  return Math.max(0, Date.parse(last.updatedAt) + progressEveryMs - now.getTime());
 }
 
 /** The attempt list with one attempt closed. */

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { after, afterEach, before, beforeEach } from "mocha";
 import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
+import { builders } from "../../../src/builder/index.ts";
 import { leases } from "../../../src/kube/types.ts";
 import { type RunningProcess, start } from "../../cluster/base/process.ts";
 import { type Buildkitd, repositoryRoot, type Scratch, scratch } from "../../cluster/index.ts";
@@ -68,10 +69,10 @@ describe("ten running builds", () => {
   }
 
   /** Creates the runs and waits until each has begun its step. */
-  async function running(prefix: string): Promise<string[]> {
+  async function running(prefix: string, seconds = 40): Promise<string[]> {
     const names = Array.from({ length: count }, (_, i) => `${prefix}-${i}`);
     for (const name of names) {
-      const inline = `FROM busybox\nRUN for i in $(seq 1 20); do echo ${name} $i; sleep 1; done\n`;
+      const inline = `FROM busybox\nRUN for i in $(seq 1 ${seconds}); do echo ${name} $i; sleep 1; done\n`;
       const spec = { builderRef: { name: "main" }, context: { none: {} }, dockerfile: { inline } };
       await kiln.client.create(
         buildRunType,
@@ -82,7 +83,11 @@ describe("ten running builds", () => {
     for (const name of names)
       await until(
         `${name} to run its step`,
-        async () => ((await statusOf(name)).progress?.current?.includes("seq") ? true : undefined),
+        async () => {
+          const status = await statusOf(name);
+          if (status.progress?.current?.includes("seq") === true) return true;
+          throw new Error(JSON.stringify(status));
+        },
         90_000,
       );
     return names;
@@ -99,7 +104,7 @@ describe("ten running builds", () => {
               const status = await statusOf(name);
               return status.completionTime === undefined ? undefined : status;
             },
-            90_000,
+            120_000,
           ),
       ),
     );
@@ -147,5 +152,25 @@ describe("ten running builds", () => {
       60_000,
     );
     await succeedOnce(names);
+  });
+
+  it("go back to the queue when their Builder is deleted and their pod stopped", async () => {
+    await controller("deleting", "--no-leader-elect");
+    const names = await running("homeless", 600);
+    await kiln.client.delete(builders, { namespace, name: "main" }, soon());
+    // As the kubelet does: the agent is told to end, and then the pod is gone.
+    await daemon.stop();
+    await kiln.deletePod(namespace, "builder-main-a");
+    for (const name of names)
+      await until(`${name} to look for a Builder`, async () => {
+        const { conditions, attempts } = await statusOf(name);
+        const reason = conditions?.find(({ type }) => type === "Stalled")?.reason;
+        if (reason !== "BuilderNotFound") throw new Error(JSON.stringify({ conditions, attempts }));
+        assert.deepEqual(
+          attempts?.map((attempt) => [attempt.outcome, attempt.class]),
+          [["Lost", "Builder"]],
+        );
+        return true;
+      });
   });
 });

@@ -329,13 +329,15 @@ export class Kiln {
         `--tls=${folder}`,
         `--data=${path.join(folder, "data")}`,
         "--probe-address=127.0.0.1:0",
+        "--grace=4",
       ],
     });
     const stop = async (): Promise<void> => {
       await agent.stop();
       await daemon.stop();
     };
-    return { address, daemon: { stop, buildctl: daemon.buildctl } };
+    const buildctl: Buildkitd["buildctl"] = async (args) => await daemon.buildctl(args);
+    return { address, daemon: { stop, buildctl } };
   }
 }
 

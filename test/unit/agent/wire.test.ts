@@ -46,6 +46,7 @@ class Script {
       },
       history: async () => undefined,
       info: async () => ({ version: "0.34.2" }),
+      diskUsage: async () => [{ size: 40 }, { size: 2 }],
       workers: async () => [
         { id: "w", labels: {}, platforms: ["linux/amd64"], gcPolicy: [], version: "" },
       ],
@@ -72,6 +73,8 @@ function aJob(ref: string): Job {
     exporters: [{ type: "image", attrs: { name: "a" } }],
     cacheImports: [],
     cacheExports: [],
+    definition: Buffer.from([1, 0, 255]),
+    frontendInputs: { context: Buffer.from([2]) },
   } as const;
   return {
     ref,
@@ -138,12 +141,17 @@ describe("an agent over the wire", () => {
   it("gets the job whole, for its own daemon", async () => {
     await remote.start(aJob("u-1"));
     assert.deepEqual(script.endpoint, own);
-    assert.deepEqual(script.request, aJob("u-1").request);
+    const { definition, frontendInputs, ...plain } = aJob("u-1").request;
+    const { definition: llb, frontendInputs: inputs, ...rest } = script.request ?? {};
+    assert.deepEqual(rest, plain);
+    assert.deepEqual([...(llb ?? [])], [...(definition ?? [])]);
+    assert.deepEqual(Object.keys(inputs ?? {}), Object.keys(frontendInputs ?? {}));
     assert.deepEqual(
       (await remote.list()).map(({ ref, state }) => [ref, state]),
       [["u-1", "running"]],
     );
-    assert.equal((await remote.usage()).running, 1);
+    const { running, cacheBytes } = await remote.usage();
+    assert.deepEqual([running, cacheBytes], [1, 42]);
     assert.deepEqual((await remote.info()).workers[0]?.platforms, ["linux/amd64"]);
     script.end.resolve({ exporterResponse: {}, imageNames: [] });
   });

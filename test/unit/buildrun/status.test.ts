@@ -6,7 +6,7 @@ import { BuildRunStatus, type BuildRun } from "../../../src/api/v1alpha1/index.t
 import type { SolveFailure } from "../../../src/agent/agent.ts";
 import { findCondition } from "../../../src/api/condition.ts";
 import { accepted, bounded, maxStatusBytes } from "../../../src/buildrun/status/bound.ts";
-import { type Change, nextStatus } from "../../../src/buildrun/status/status.ts";
+import { type Change, nextStatus, progressDueMs } from "../../../src/buildrun/status/status.ts";
 import { fold, noProgress } from "../../../src/buildrun/status/progress.ts";
 import { aFailure, aRun, aRunningRun, at, builderRef, succeeded, uid } from "./fixture.ts";
 
@@ -171,6 +171,8 @@ describe("the status of a run", () => {
     const run = after(aRunningRun(), { kind: "running", progress: one }, 5);
     assert.equal(run.status?.progress?.total, 1);
     assert.equal(nextStatus(run, { kind: "running", progress: two }, at(9)), undefined);
+    assert.equal(progressDueMs(run, two, at(9)), 1_000, "what came too soon is written later");
+    assert.equal(progressDueMs(run, one, at(9)), undefined);
     assert.equal(nextStatus(run, { kind: "running", progress: one }, at(60)), undefined);
     assert.equal(nextStatus(run, { kind: "running", progress: two }, at(10))?.progress?.total, 2);
   });
