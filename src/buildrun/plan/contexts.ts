@@ -19,20 +19,29 @@ export interface ContextPlan {
   readonly trees: Readonly<Record<string, TreeNeed>>;
   readonly gits: readonly GitNeed[];
   readonly rules: SourceRules;
+  /**
+   * What the frontend must know, for its attribute `frontend.caps`: one that does not refuses the build instead of
+   * passing the context over. `+forward`: the frontend that `# syntax=` names may know it instead
+   * (frontend/dockerfile/builder/caps.go, BuildKit v0.34.2).
+   */
+  readonly caps: readonly string[];
 }
 
-const nothing: ContextPlan = { attrs: {}, trees: {}, gits: [], rules: [] };
+const nothing: ContextPlan = { attrs: {}, trees: {}, gits: [], rules: [], caps: [] };
+const namedCap = "moby.buildkit.frontend.contexts+forward";
+const queryCap = "moby.buildkit.frontend.gitquerystring";
 
 function invalid(field: string, message: string): KilnError {
   return new KilnError({ class: "User", reason: "InvalidContext", message: `${field} ${message}` });
 }
 
 function gitPlan(attr: string, git: Git, field: string): ContextPlan {
-  const { transport, host, remote, attribute } = gitContext(git, field);
+  const { transport, host, remote, attribute, query } = gitContext(git, field);
   const secretName = git.credentials?.secretRef.name;
-  const attrs = { [attr]: attribute };
-  if (secretName === undefined) return { ...nothing, attrs };
-  return { ...nothing, attrs, gits: [{ secretName, transport, host, remote }] };
+  const cap = attr === "context" ? queryCap : `${queryCap}+forward`;
+  const plan = { ...nothing, attrs: { [attr]: attribute }, caps: query ? [cap] : [] };
+  if (secretName === undefined) return plan;
+  return { ...plan, gits: [{ secretName, transport, host, remote }] };
 }
 
 function httpPlan(attr: string, { url, checksum }: Http, field: string): ContextPlan {
@@ -116,7 +125,8 @@ export function namedContexts({ buildContexts }: BuildRunSpec): ContextPlan {
       "spec.buildContexts",
       `has "${twice.slice("context:".length)}" twice; remove one.`,
     );
-  return merged(plans);
+  const all = merged(plans);
+  return plans.length === 0 ? all : { ...all, caps: [...all.caps, namedCap] };
 }
 
 /** Several contexts as one. */
@@ -126,5 +136,6 @@ export function merged(plans: readonly ContextPlan[]): ContextPlan {
     trees: Object.assign({}, ...plans.map(({ trees }) => trees)) as ContextPlan["trees"],
     gits: plans.flatMap(({ gits }) => gits),
     rules: plans.flatMap(({ rules }) => rules),
+    caps: plans.flatMap(({ caps }) => caps),
   };
 }

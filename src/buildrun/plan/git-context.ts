@@ -22,6 +22,8 @@ export interface GitContext {
   readonly remote: string;
   /** The frontend's `context` attribute. */
   readonly attribute: string;
+  /** Whether the attribute has a query, which not every frontend reads. */
+  readonly query: boolean;
 }
 
 const unsafe = /[\s#?\\\p{Cc}]/u;
@@ -35,7 +37,7 @@ function invalid(field: string, message: string): KilnError {
   });
 }
 
-type Remote = Omit<GitContext, "attribute">;
+type Remote = Omit<GitContext, "attribute" | "query">;
 
 function remoteOf(url: string, field: string): Remote {
   if (unsafe.test(url) || url.startsWith("-"))
@@ -114,8 +116,9 @@ export function gitContext(location: GitLocation, field = "spec.context.git"): G
     const all = new URLSearchParams(query);
     if (revision !== "") all.set("ref", revision);
     if (subdirectory !== "") all.set("subdir", subdirectory);
-    return { transport, host, remote, attribute: `${remote}?${all.toString()}` };
+    return { transport, host, remote, attribute: `${remote}?${all.toString()}`, query: true };
   }
   const fragment = subdirectory === "" ? revision : `${revision}:${subdirectory}`;
-  return { transport, host, remote, attribute: fragment === "" ? remote : `${remote}#${fragment}` };
+  const attribute = fragment === "" ? remote : `${remote}#${fragment}`;
+  return { transport, host, remote, attribute, query: false };
 }

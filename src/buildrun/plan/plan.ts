@@ -49,7 +49,6 @@ function prefixed(
 }
 
 function optionAttrs(spec: BuildRunSpec): Record<string, string> {
-  const inlineCache = spec.cache.to.some(({ inline }) => inline !== undefined);
   return {
     ...(spec.target === undefined ? {} : { target: spec.target }),
     ...(spec.platforms.length === 0 ? {} : { platform: spec.platforms.join(",") }),
@@ -61,8 +60,11 @@ function optionAttrs(spec: BuildRunSpec): Record<string, string> {
       "build-arg",
       spec.buildArgs.map(({ name, value }) => [name, value]),
     ),
-    ...(inlineCache ? { "build-arg:BUILDKIT_INLINE_CACHE": "1" } : {}),
   };
+}
+
+function capsAttr({ caps }: ContextPlan): Record<string, string> {
+  return caps.length === 0 ? {} : { "frontend.caps": [...new Set(caps)].toSorted().join(",") };
 }
 
 /** BuildKit's own frontend for Dockerfiles, or the image that the run names. */
@@ -71,7 +73,8 @@ function frontendPlan({
 }: BuildRunSpec): Pick<SolveRequest, "frontend" | "frontendAttrs"> {
   if (frontend === undefined) return { frontend: "dockerfile.v0", frontendAttrs: {} };
   const { image, options } = frontend;
-  return { frontend: "gateway.v0", frontendAttrs: { ...options, source: image } };
+  // Without cmdline a frontend for Dockerfiles hands the build on to the one that a `# syntax=` line names.
+  return { frontend: "gateway.v0", frontendAttrs: { ...options, source: image, cmdline: image } };
 }
 
 /** What the run says of sources, then what Kiln itself needs: of two that fit, the last holds. */
@@ -99,7 +102,7 @@ export function planOf(run: BuildRun): SolvePlan {
   const { frontend, frontendAttrs } = frontendPlan(spec);
   const sources = merged([
     mainContext(spec),
-    { ...dockerfilePlan(spec), gits: [], rules: [] },
+    { ...dockerfilePlan(spec), gits: [], rules: [], caps: [] },
     namedContexts(spec),
   ]);
   const rights = entitlements(spec);
@@ -109,6 +112,7 @@ export function planOf(run: BuildRun): SolvePlan {
       frontendAttrs: {
         ...frontendAttrs,
         ...sources.attrs,
+        ...capsAttr(sources),
         ...optionAttrs(spec),
         ...stepAttrs(spec),
         ...attestAttrs(spec),

@@ -45,7 +45,10 @@ export function stepAttrs(spec: BuildRunSpec): Attrs {
     })),
     ...unless(shmSize === undefined, () => ({ "shm-size": String(bytesOfQuantity(shmSize ?? 0)) })),
     ...unless(ulimits.length === 0, () => ({
-      ulimit: csv(ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard ?? soft}`)),
+      // In the order of buildx: another one would be another step to the cache.
+      ulimit: csv(
+        ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard ?? soft}`).toSorted(),
+      ),
     })),
     ...unless(cgroupParent === undefined, () => ({ "cgroup-parent": cgroupParent ?? "" })),
     ...resources(spec),
