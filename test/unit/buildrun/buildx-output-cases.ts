@@ -1,0 +1,199 @@
+// Which lines of `docker buildx build` are recorded: outputs and caches.
+
+import type { BuildRunSpecInput } from "../../../src/api/v1alpha1/index.ts";
+import type { BuildxCase } from "./buildx-cases.ts";
+
+type Image = NonNullable<NonNullable<BuildRunSpecInput["outputs"]>[number]["image"]>;
+
+const tag = "registry.example/web:1";
+
+function image(more: Partial<Image> = {}): Partial<BuildRunSpecInput> {
+  return { outputs: [{ image: { tags: [tag], ...more } }] };
+}
+
+/** One attribute of `--output type=image`, and the field that says it. */
+const attributes: readonly (readonly [
+  attribute: string,
+  field: Partial<Image>,
+  more?: Partial<BuildRunSpecInput>,
+])[] = [
+  ["push=false", { push: false }],
+  ["registry.insecure=true", { insecure: true }],
+  ["compression=uncompressed", { compression: "uncompressed" }],
+  ["compression=gzip", { compression: "gzip" }],
+  ["compression=estargz", { compression: "estargz" }],
+  ["compression=zstd", { compression: "zstd" }],
+  ["compression=zstd,compression-level=19", { compression: "zstd", compressionLevel: 19 }],
+  ["compression=zstd,force-compression=true", { compression: "zstd", forceCompression: true }],
+  ["oci-mediatypes=false", { ociMediaTypes: false }],
+  ["oci-artifact=true", { ociArtifact: true }],
+  ["attestation-inline=true", { attestationInline: true }],
+  ["prefer-nondist-layers=true", { preferNondistributableLayers: true }],
+  ["name-canonical=true", { nameCanonical: true }],
+  ["store=false", { store: false }],
+  ["unpack=true", { unpack: true }],
+];
+
+const attributeCases: readonly BuildxCase[] = attributes.map(([attribute, field]) => ({
+  name: `output-image-${attribute.replaceAll(/[=,.]/g, "-")}`,
+  flags: [`--output=type=image,name=${tag},push=true,${attribute}`],
+  spec: image(field),
+}));
+
+const annotationFlags = [
+  "--annotation=org.example.plain=1",
+  "--annotation=manifest:org.example.manifest=2",
+  "--annotation=index:org.example.index=3",
+  "--annotation=manifest-descriptor:org.example.descriptor=4",
+  "--annotation=index-descriptor:org.example.index-descriptor=5",
+  "--annotation=manifest[linux/amd64]:org.example.amd64=6",
+  "--annotation=manifest-descriptor[linux/arm64]:org.example.arm64=7",
+];
+
+const annotations: Image["annotations"] = [
+  { name: "org.example.plain", value: "1" },
+  { name: "org.example.manifest", value: "2" },
+  { name: "org.example.index", value: "3", level: "index" },
+  { name: "org.example.descriptor", value: "4", level: "manifest-descriptor" },
+  { name: "org.example.index-descriptor", value: "5", level: "index-descriptor" },
+  { name: "org.example.amd64", value: "6", platform: "linux/amd64" },
+  { name: "org.example.arm64", value: "7", level: "manifest-descriptor", platform: "linux/arm64" },
+];
+
+const cacheRef = "registry.example/web:cache";
+
+const cacheCases: readonly BuildxCase[] = [
+  {
+    name: "cache-from",
+    flags: [`--cache-from=${cacheRef}`],
+    spec: { cache: { from: [{ registry: { ref: cacheRef } }] } },
+  },
+  {
+    name: "cache-from-several",
+    flags: [
+      `--cache-from=type=registry,ref=${cacheRef},registry.insecure=true`,
+      `--cache-from=type=registry,ref=${tag}`,
+    ],
+    spec: {
+      cache: {
+        from: [{ registry: { ref: cacheRef, insecure: true } }, { registry: { ref: tag } }],
+      },
+    },
+  },
+  {
+    name: "cache-to",
+    flags: [`--cache-to=type=registry,ref=${cacheRef}`],
+    spec: { cache: { to: [{ registry: { ref: cacheRef } }] } },
+  },
+  {
+    name: "cache-to-attributes",
+    flags: [
+      `--cache-to=type=registry,ref=${cacheRef},mode=max,registry.insecure=true,compression=zstd,force-compression=true,image-manifest=false,oci-mediatypes=true,ignore-error=true`,
+    ],
+    spec: {
+      cache: {
+        to: [
+          {
+            registry: {
+              ref: cacheRef,
+              mode: "max",
+              insecure: true,
+              compression: "zstd",
+              forceCompression: true,
+              imageManifest: false,
+              ociMediaTypes: true,
+              ignoreError: true,
+            },
+          },
+        ],
+      },
+    },
+  },
+  {
+    name: "cache-to-inline",
+    flags: ["--cache-to=type=inline", `--output=type=image,name=${tag},push=true`],
+    spec: { cache: { to: [{ inline: {} }] }, ...image() },
+  },
+  {
+    name: "cache-to-several",
+    flags: [
+      "--cache-to=type=inline",
+      `--cache-to=type=registry,ref=${cacheRef},ignore-error=false`,
+      `--output=type=image,name=${tag},push=true`,
+    ],
+    spec: {
+      cache: { to: [{ inline: {} }, { registry: { ref: cacheRef, ignoreError: false } }] },
+      ...image(),
+    },
+  },
+];
+
+/** Lines about what comes out. */
+export const outputCases: readonly BuildxCase[] = [
+  {
+    name: "output-image",
+    flags: [`--output=type=image,name=${tag},push=true`],
+    spec: image(),
+  },
+  ...attributeCases,
+  {
+    name: "output-image-push-by-digest",
+    flags: ["--output=type=image,name=registry.example/web,push=true,push-by-digest=true"],
+    spec: image({ tags: ["registry.example/web"], pushByDigest: true }),
+  },
+  {
+    name: "output-image-rewrite-timestamp",
+    flags: [
+      `--output=type=image,name=${tag},push=true,rewrite-timestamp=true`,
+      "--build-arg=SOURCE_DATE_EPOCH=0",
+    ],
+    spec: {
+      ...image({ rewriteTimestamp: true }),
+      buildArgs: [{ name: "SOURCE_DATE_EPOCH", value: "0" }],
+    },
+  },
+  {
+    name: "output-registry",
+    flags: [`--output=type=registry,name=${tag}`],
+    spec: image(),
+  },
+  {
+    name: "outputs",
+    flags: [
+      `--output=type=image,name=${tag},push=true`,
+      "--output=type=image,name=registry.example/other:2,push=false",
+    ],
+    spec: {
+      outputs: [
+        { image: { tags: [tag] } },
+        { image: { tags: ["registry.example/other:2"], push: false } },
+      ],
+    },
+  },
+  {
+    name: "push",
+    flags: ["--push", `--tag=${tag}`],
+    spec: image(),
+  },
+  {
+    name: "tag",
+    flags: [`--tag=${tag}`, "--tag=registry.example/web:latest", "--output=type=image"],
+    spec: image({ tags: [tag, "registry.example/web:latest"], push: false }),
+  },
+  {
+    name: "tag-without-tag",
+    flags: ["--push", "--tag=registry.example/web"],
+    spec: image({ tags: ["registry.example/web"] }),
+  },
+  {
+    name: "tag-of-docker-hub",
+    flags: ["--tag=shop/web", "--tag=web:1", "--output=type=image"],
+    spec: image({ tags: ["shop/web", "web:1"], push: false }),
+  },
+  {
+    name: "annotation",
+    flags: ["--push", `--tag=${tag}`, "--platform=linux/amd64,linux/arm64", ...annotationFlags],
+    spec: { ...image({ annotations }), platforms: ["linux/amd64", "linux/arm64"] },
+  },
+  ...cacheCases,
+];
