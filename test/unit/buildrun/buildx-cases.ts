@@ -214,14 +214,8 @@ const flagCases: readonly BuildxCase[] = [
   },
   {
     name: "frontend",
-    flags: [
-      "--build-arg=BUILDKIT_SYNTAX=registry.example/frontend:1",
-      "--build-context=registry.example/frontend:1=docker-image://registry.example/other:1",
-    ],
-    spec: {
-      frontend: { image: "registry.example/frontend:1" },
-      buildContexts: [{ name: "registry.example/frontend:1", image: "registry.example/other:1" }],
-    },
+    flags: ["--build-arg=BUILDKIT_SYNTAX=registry.example/frontend:1"],
+    spec: { frontend: { image: "registry.example/frontend:1" } },
   },
 ];
 
