@@ -116,7 +116,17 @@ describe("Builders", () => {
   for (const [name, ids] of modes) {
     it(`builds with RUN and pushes in a ${name} pod, which has the user ids of that mode`, async () => {
       const [pod] = await pods(name);
-      const map = ["exec", pod?.metadata.name ?? "", "-n", ns, "--", "cat", "/proc/1/uid_map"];
+      const map = [
+        "exec",
+        pod?.metadata.name ?? "",
+        "-n",
+        ns,
+        "-c",
+        "buildkitd",
+        "--",
+        "cat",
+        "/proc/1/uid_map",
+      ];
       assert.match(await cluster.kubectl(map), ids);
       await cluster.apply(ns, {
         apiVersion: "kiln.build/v1alpha1",
@@ -252,9 +262,16 @@ describe("Builders", () => {
     ],
     [
       "bad-config",
-      "CrashLooping",
+      "InvalidConfig",
       { security: "Privileged" },
       { buildkitd: { config: "this is no TOML" } },
+      /line 1/,
+    ],
+    [
+      "no-worker",
+      "CrashLooping",
+      { security: "Privileged" },
+      { buildkitd: { config: "[worker.oci]\n  enabled = false\n" } },
       /ended with code/,
     ],
     ["no-priority", "AdmissionDenied", { priorityClassName: "none" }, {}, /PriorityClass/],

@@ -87,7 +87,18 @@ describe("a Builder with many options", () => {
 
   async function inside(script: string): Promise<string> {
     const { metadata } = await pod();
-    return await cluster.kubectl(["exec", metadata.name, "-n", ns, "--", "sh", "-c", script]);
+    return await cluster.kubectl([
+      "exec",
+      metadata.name,
+      "-n",
+      ns,
+      "-c",
+      "buildkitd",
+      "--",
+      "sh",
+      "-c",
+      script,
+    ]);
   }
 
   const facts: readonly (readonly [what: string, script: string, says: RegExp])[] = [

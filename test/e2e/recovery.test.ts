@@ -151,6 +151,14 @@ describe("a running build", () => {
   it("is started again elsewhere when it takes longer than its pod may wait", async () => {
     const kubernetes = { security: "Privileged", drainTimeout: "3s" };
     await cluster.apply(ns, aBuilder({ kubernetes, maxConcurrentRuns: 10 }));
+    // A run that came before the roll would wait as long as the old template lets it.
+    await cluster.until("pods of the new template alone", async () => {
+      const text = await cluster.kubectl([
+        ...["get", "pods", "-n", ns, "-l", "kiln.build/builder=default"],
+        ...["-o", "jsonpath={.items[*].spec.terminationGracePeriodSeconds}"],
+      ]);
+      return text === "33";
+    });
     await cluster.apply(ns, aRun("long", sleepFor(40, "long"), { retry: { limit: 0 } }));
     await running("long");
     const { attempts } = await cluster.statusOf(ns, "long");
