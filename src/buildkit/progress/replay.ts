@@ -1,16 +1,30 @@
 // What of a status stream that was opened again is new? The daemon replays a solve from its start, and a
 // reader that lags gets only the last of several records with one id, so a replay may have fewer records
 // than the first telling, never others. Records have no number; they are known by time and content.
-import { instant, type LogEvent, type ProgressEvent, type SolveEvent } from "./events.ts";
+import { hash } from "node:crypto";
+import {
+  instant,
+  type LogEvent,
+  type ProgressEvent,
+  type SolveEvent,
+  type VertexEvent,
+  type WarningEvent,
+} from "./events.ts";
 
 /** How often each record was told. */
 type Told = Map<string, number>;
 
-/** What was told of one stream of records with times that only grow: the last time, and the records of it. */
+/**
+ * What was told of one stream of records with times that only grow: the last time, and what is known of the
+ * records of it. Never the bytes that came: they would keep a whole read buffer alive.
+ */
 interface Mark {
-  readonly time: bigint;
-  readonly events: SolveEvent[];
+  time: bigint;
+  records: Kept[];
 }
+
+/** A record from which its print can be made, when it is needed: that it ever is, is rare. */
+type Kept = ProgressEvent | VertexEvent | string;
 
 interface Owed {
   readonly time: bigint;
@@ -20,6 +34,9 @@ interface Owed {
 /** A daemon that sends more than this is not one to remember everything of. */
 const maxAtOneTime = 1_024;
 const maxStates = 65_536;
+const maxStreams = 65_536;
+/** Longer output is known by its hash. */
+const maxRecordBytes = 1_024;
 
 function streamOf(event: LogEvent | ProgressEvent): string {
   return event.kind === "log"
@@ -31,11 +48,17 @@ function timeOf(event: LogEvent | ProgressEvent): bigint {
   return event.timestamp === undefined ? 0n : instant(event.timestamp, event.nanos?.timestamp);
 }
 
-/** Equal for equal records of one stream. */
-function print(event: SolveEvent): string {
-  if (event.kind === "log") return Buffer.from(event.data).toString("latin1");
+function keptOf(event: SolveEvent): Kept {
   if (event.kind === "warning") return JSON.stringify({ ...event, file: event.file?.ranges });
-  return JSON.stringify(event);
+  if (event.kind !== "log") return event;
+  const { data } = event;
+  if (data.length > maxRecordBytes) return `${data.length} ${hash("sha1", data)}`;
+  return Buffer.from(data.buffer, data.byteOffset, data.length).toString("latin1");
+}
+
+/** Equal for equal records of one stream. */
+function print(kept: Kept): string {
+  return typeof kept === "string" ? kept : JSON.stringify(kept);
 }
 
 function add(told: Told, record: string): void {
@@ -49,10 +72,10 @@ function take(told: Told, record: string): boolean {
   return count > 1 || told.delete(record);
 }
 
-function owedOf({ time, events }: Mark): Owed {
+function toldOf(records: readonly Kept[]): Told {
   const told: Told = new Map();
-  for (const event of events) add(told, print(event));
-  return { time, told };
+  for (const record of records) add(told, print(record));
+  return told;
 }
 
 /**
@@ -61,36 +84,48 @@ function owedOf({ time, events }: Mark): Owed {
  */
 export class ReplayFilter {
   readonly #marks = new Map<string, Mark>();
-  readonly #states: Told = new Map();
+  readonly #states: Kept[] = [];
   #owedMarks = new Map<string, Owed>();
   #owedStates: Told = new Map();
 
   /** From here on the daemon tells everything again. */
   replay(): void {
-    this.#owedMarks = new Map([...this.#marks].map(([stream, mark]) => [stream, owedOf(mark)]));
-    this.#owedStates = new Map(this.#states);
+    this.#owedMarks = new Map(
+      [...this.#marks].map(([stream, { time, records }]) => [
+        stream,
+        { time, told: toldOf(records) },
+      ]),
+    );
+    this.#owedStates = toldOf(this.#states);
   }
 
   /** Whether this event is told for the first time. */
   isNew(event: SolveEvent): boolean {
-    if (event.kind === "vertex" || event.kind === "warning") {
-      const record = print(event);
-      if (take(this.#owedStates, record)) return false;
-      if (this.#states.size < maxStates) add(this.#states, record);
-      return true;
-    }
+    if (event.kind === "vertex" || event.kind === "warning") return this.#isNewState(event);
     const stream = streamOf(event);
     const time = timeOf(event);
     if (this.#isOwed(stream, time, event)) return false;
     const mark = this.#marks.get(stream);
-    if (mark === undefined || time > mark.time) this.#marks.set(stream, { time, events: [event] });
-    else if (time === mark.time && mark.events.length < maxAtOneTime) mark.events.push(event);
+    if (mark === undefined) {
+      if (this.#marks.size < maxStreams)
+        this.#marks.set(stream, { time, records: [keptOf(event)] });
+    } else if (time > mark.time) {
+      mark.time = time;
+      mark.records = [keptOf(event)];
+    } else if (time === mark.time && mark.records.length < maxAtOneTime)
+      mark.records.push(keptOf(event));
+    return true;
+  }
+
+  #isNewState(event: VertexEvent | WarningEvent): boolean {
+    if (this.#owedStates.size > 0 && take(this.#owedStates, print(keptOf(event)))) return false;
+    if (this.#states.length < maxStates) this.#states.push(keptOf(event));
     return true;
   }
 
   #isOwed(stream: string, time: bigint, event: SolveEvent): boolean {
     const owed = this.#owedMarks.get(stream);
     if (owed === undefined || time > owed.time) return false;
-    return time < owed.time || take(owed.told, print(event));
+    return time < owed.time || take(owed.told, print(keptOf(event)));
   }
 }
