@@ -34,9 +34,9 @@ export type CallName = keyof typeof methods;
 export interface Script {
   /** The build: runs when a solve has come and its session is there. The result is the exporter response. */
   readonly build?: (session: SessionPeer, request: SolveRequest) => Promise<Record<string, string>>;
-  /** The status stream of a solve, instead of an empty one. `tell` waits for slow readers. */
+  /** The status stream of a solve, instead of an empty one. `tell` waits for slow readers, and takes encoded messages. */
   readonly progress?: (
-    tell: (status: MessageInitShape<typeof StatusResponseSchema>) => Promise<void>,
+    tell: (status: MessageInitShape<typeof StatusResponseSchema> | Uint8Array) => Promise<void>,
   ) => Promise<void>;
   /** What these calls do instead. */
   readonly calls?: Partial<Record<CallName, (call: DaemonCall) => void>>;
@@ -100,7 +100,11 @@ class Builds {
     const { ref } = fromBinary(StatusRequestSchema, await call.request);
     await this.#script.progress?.(async (status) => {
       if (call.stream.destroyed) throw new Error("the client left");
-      await call.send(toBinary(StatusResponseSchema, create(StatusResponseSchema, status)));
+      const encoded =
+        status instanceof Uint8Array
+          ? status
+          : toBinary(StatusResponseSchema, create(StatusResponseSchema, status));
+      await call.send(encoded);
     });
     await this.#promised(this.#solves, ref).promise;
     call.end();

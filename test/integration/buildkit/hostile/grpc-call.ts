@@ -16,10 +16,11 @@ export function onMessages(
 ): void {
   let chunks: Buffer[] = [];
   let length = 0;
+  let wanted = 5;
   stream.on("data", (chunk: Buffer) => {
     chunks.push(chunk);
     length += chunk.length;
-    if (length < 5) return;
+    if (length < wanted) return;
     let rest = chunks.length === 1 ? chunk : Buffer.concat(chunks);
     while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
       const end = 5 + rest.readUInt32BE(1);
@@ -28,6 +29,7 @@ export function onMessages(
     }
     chunks = [rest];
     length = rest.length;
+    wanted = length < 5 ? 5 : 5 + rest.readUInt32BE(1);
   });
 }
 

@@ -162,6 +162,10 @@ export async function against(
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
+const leastPauseMs = 250;
+/** A collection takes long on a busy machine: what is measured must not stand still for it. */
+const pausePerCollection = 10;
+
 /** Most bytes in use during `work` above what was in use before it, after garbage collections. */
 export async function memoryOf(work: () => Promise<void>): Promise<number> {
   const inUse = (): number => {
@@ -171,11 +175,18 @@ export async function memoryOf(work: () => Promise<void>): Promise<number> {
   };
   const before = inUse();
   let most = before;
-  const timer = setInterval(() => (most = Math.max(most, inUse())), 250);
+  let timer: NodeJS.Timeout;
+  const look = (): void => {
+    const begun = performance.now();
+    most = Math.max(most, inUse());
+    const tookMs = performance.now() - begun;
+    timer = setTimeout(look, Math.max(leastPauseMs, pausePerCollection * tookMs));
+  };
+  timer = setTimeout(look, leastPauseMs);
   try {
     await work();
   } finally {
-    clearInterval(timer);
+    clearTimeout(timer);
   }
-  return most - before;
+  return Math.max(most, inUse()) - before;
 }
