@@ -2,7 +2,8 @@
 // draft-ietf-sshm-ssh-agent. Our own, since the agent of ssh2 loses its place after a message that it does not
 // know, and OpenSSH ≥ 8.9 begins with one (session-bind@openssh.com); ssh2 reads the keys (ADR 0003).
 import { createPrivateKey, sign as cryptoSign, type KeyObject } from "node:crypto";
-import ssh2 from "ssh2";
+import { createRequire } from "node:module";
+import type ssh2 from "ssh2";
 import { KilnError } from "../../../errors/index.ts";
 
 const failure = 5;
@@ -51,12 +52,17 @@ function fromPkcs8(text: string): AgentKey | string {
   throw invalidKey("SSH has no keys of its kind");
 }
 
+/** Loaded with the first key: it takes 60 ms, and few builds have keys. */
+function keyReader(): typeof ssh2 {
+  return createRequire(import.meta.url)("ssh2") as typeof ssh2;
+}
+
 /** Reads an unencrypted private key (OpenSSH, PKCS #1, SEC 1, PKCS #8). Throws KilnError User/SshKeyInvalid. */
 export function parsePrivateKey(text: string | Buffer): AgentKey {
   const trimmed = `${text.toString().trim()}\n`;
   const known = trimmed.startsWith("-----BEGIN PRIVATE KEY-----") ? fromPkcs8(trimmed) : trimmed;
   if (typeof known !== "string") return known;
-  const parsed = ssh2.utils.parseKey(known);
+  const parsed = keyReader().utils.parseKey(known);
   if (parsed instanceof Error) {
     // The parser's own words never quote the key.
     const encrypted = /encrypted/i.test(parsed.message) || known.includes("BEGIN ENCRYPTED");
