@@ -1,6 +1,7 @@
 // What HTTP/2 runs over: bytes both ways, without the machinery of a Node stream between them.
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
+import { isReusable, markSent } from "./reusable-bytes.ts";
 
 /** Who takes what comes out of a byte stream. */
 export interface ByteSink {
@@ -73,11 +74,16 @@ export class DuplexBytes implements ByteStream {
     const duplex = this.#duplex;
     if (duplex.destroyed || duplex.writableEnded) return true;
     duplex.cork();
-    for (const chunk of chunks) duplex.write(chunk);
+    this.writeEach(chunks);
     duplex.uncork();
     // Once behind, behind until it is drained: whoever was told so waits for that.
     this.#behind ||= duplex.writableNeedDrain && duplex.writableLength >= backlogBytes;
     return !this.#behind;
+  }
+
+  /** Hands chunks to the corked duplex. */
+  protected writeEach(chunks: readonly Uint8Array[]): void {
+    for (const chunk of chunks) this.#duplex.write(chunk);
   }
 
   end(): void {
@@ -134,15 +140,34 @@ export function slabReader(): SlabReader {
 
 /** A socket that was created with a slab reader's `onread`. */
 export class SocketBytes extends DuplexBytes {
+  readonly #socket: Socket;
   readonly #reader: SlabReader;
 
   constructor(socket: Socket, reader: SlabReader) {
     super(socket);
+    this.#socket = socket;
     this.#reader = reader;
   }
 
   override open(sink: ByteSink): void {
     this.listen(sink);
     this.#reader.deliver((chunk) => sink.bytes(chunk));
+  }
+
+  /** A socket, unlike other streams, is known to be done with a chunk when it says so. */
+  protected override writeEach(chunks: readonly Uint8Array[]): void {
+    const reusable = chunks.filter(isReusable);
+    if (reusable.length === 0) {
+      super.writeEach(chunks);
+      return;
+    }
+    const last = chunks.length - 1;
+    for (const [index, chunk] of chunks.entries()) {
+      if (index < last) this.#socket.write(chunk);
+      else
+        this.#socket.write(chunk, (error) => {
+          if (error === undefined || error === null) reusable.forEach(markSent);
+        });
+    }
   }
 }

@@ -1,6 +1,7 @@
 // Frames on their way out: heads and small pieces are copied together, big pieces go as they are. Pure.
 import { encodeHeaders } from "./hpack.ts";
 import { defaultFrameBytes, flag, frameHeadBytes, frameType, type HeaderList } from "./protocol.ts";
+import { markSent } from "./reusable-bytes.ts";
 
 /** Below this, copying costs less than one more entry of a vectored write. */
 const copyBelowBytes = 8 * 1024;
@@ -40,6 +41,7 @@ export class FrameWriter {
       this.#room(piece.length);
       this.#slab.set(piece, this.#end);
       this.#end += piece.length;
+      markSent(piece);
       return;
     }
     this.#closeRun();

@@ -113,9 +113,14 @@ function framedHead(id: number, length: number): Buffer {
   return head;
 }
 
-/** A buffer for one big chunk, with room in front for what goes before it. */
+/** Length of the buffer for one big chunk, with room in front for what goes before it. */
+export function chunkBufferBytes(length: number): number {
+  return headBytes + length;
+}
+
+/** Such a buffer that is given away. */
 export function chunkBuffer(length: number): Buffer<ArrayBuffer> {
-  return Buffer.allocUnsafeSlow(headBytes + length);
+  return Buffer.allocUnsafeSlow(chunkBufferBytes(length));
 }
 
 /** Where the chunk's data is in its buffer. */

@@ -6,11 +6,13 @@ import type { Walker, WalkEntry } from "../walk.ts";
 import {
   Batch,
   chunkBuffer,
+  chunkBufferBytes,
   chunkSpace,
   framedChunk,
   packedFileBytes,
   type Outlet,
 } from "./batch.ts";
+import { ChunkPool, lent } from "./chunk-pool.ts";
 import { FileTable } from "./file-table.ts";
 import { Pace } from "./pace.ts";
 
@@ -36,6 +38,7 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #batch: Batch;
   readonly #files = new FileTable();
+  readonly #chunks = new ChunkPool(chunkBufferBytes(chunkBytes));
   /** First name of each file that has several. */
   readonly #links = new Map<string, string>();
   /** Numbers of files that were asked for; those before `#next` are done or under way. */
@@ -178,7 +181,7 @@ export class Sender {
     try {
       while (!this.#stopped) {
         while (ahead.length < readsAhead && (ahead.length === 0 || next < file.size)) {
-          const chunk = chunkBuffer(chunkBytes);
+          const chunk = this.#chunks.take();
           const count = file.read(chunkSpace(chunk), next);
           count.catch(() => {}); // awaited in its turn
           ahead.push({ chunk, count });
@@ -188,7 +191,7 @@ export class Sender {
         if (first === undefined) return;
         const count = await first.count;
         position += count;
-        if (count > 0) await this.#options.outlet(framedChunk(first.chunk, id, count));
+        if (count > 0) await this.#options.outlet(lent(framedChunk(first.chunk, id, count)));
         if (isEnd(count, chunkBytes, { position, size: file.size })) return;
         if (position !== next - ahead.length * chunkBytes) {
           // A short read in the middle: what was read ahead does not follow on it.
