@@ -37,7 +37,7 @@ interface Row {
   readonly advice: string;
 }
 
-/** By what grpc-js and OpenSSL say; tried from the top after the error's own reason was looked at. */
+/** By what the client, Node and OpenSSL say; tried from the top after the error's own reason was looked at. */
 const silences: readonly Row[] = [
   {
     reason: "TLSFailed",
@@ -56,12 +56,12 @@ const silences: readonly Row[] = [
   },
   {
     reason: "NotAnswering",
-    when: /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|did not answer within/i,
+    when: /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|did not answer within|takes too long/i,
     advice: "Check routes, firewalls and network policies between Kiln and the daemon.",
   },
   {
     reason: "ConnectionLost",
-    when: /ECONNRESET|EPIPE|socket hang up|GOAWAY|connection (dropped|closed|reset)|failed to connect/i,
+    when: /ECONNRESET|EPIPE|socket hang up|GOAWAY|connection (dropped|closed|reset|has ended|was closed)|hung up/i,
     advice:
       "The connection broke: the daemon may want TLS, refuse the client certificate, or have stopped.",
   },
@@ -117,9 +117,7 @@ function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
   const said = cause instanceof Error && "details" in cause ? String(cause.details) : error.message;
-  // grpc-js adds the time of the last try: with it, the status would change with every try.
-  const last = /Last error: (.*?)(?: \([0-9TZ:.-]+\))?\. Resolution note:/.exec(said);
-  return (last?.[1] ?? said).replace(/^Error: /, "");
+  return said.replace(/^(?:Error|no connection): /, "");
 }
 
 function ended(text: string): string {

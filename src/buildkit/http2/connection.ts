@@ -29,6 +29,9 @@ const connectionWindowBytes = maxBulkStreams * bulkWindowBytes + maxPeerStreams 
 
 const lingerMs = 1000;
 
+/** Begins what streams are told when the peer has not spoken HTTP/2 yet: there never was a connection. */
+export const neverGreeted = "no connection";
+
 /** How a connection is run. */
 export interface ConnectionOptions {
   readonly role: "client" | "server";
@@ -58,6 +61,7 @@ export class Http2Connection implements StreamHost, InboundHost, OutboundHost {
   #peerMaxStreams = Infinity;
   #leaving = false;
   #over = false;
+  #cut: NodeJS.Timeout | undefined;
   #settle: (error: Error | undefined) => void = () => {};
 
   constructor(bytes: ByteStream, options: ConnectionOptions) {
@@ -214,13 +218,18 @@ export class Http2Connection implements StreamHost, InboundHost, OutboundHost {
     stream.reset(errorCode.flowControlError, error);
   }
 
-  /** The peer leaves: it has not looked at our streams above this one. */
+  /**
+   * The peer leaves: it has not looked at our streams above this one. With an error it must hang up as well (RFC 9113,
+   * 5.4.1); one that does not would keep our streams waiting for ever.
+   */
   goneAway(lastStreamId: number, error: Http2Error): void {
     this.#leaving = true;
     const refused = new Http2Error(error.code, error.message, true);
     for (const { stream } of this.#waiting.splice(0)) stream.close(refused);
     for (const stream of [...this.#streams.values()])
       if (this.opened(stream.id) && stream.id > lastStreamId) stream.close(refused);
+    if (error.code !== errorCode.noError)
+      this.#cutSoon(new Http2Error(errorCode.noError, error.message));
     this.#endIfIdle();
   }
 
@@ -277,21 +286,30 @@ export class Http2Connection implements StreamHost, InboundHost, OutboundHost {
   #hangUp(): void {
     this.#outbound.stop();
     this.#bytes.end();
-    setTimeout(() => this.#bytes.destroy(), lingerMs).unref();
+    this.#cutSoon();
+  }
+
+  /** What the peer does meanwhile is its own affair. */
+  #cutSoon(error?: Error): void {
+    this.#cut ??= setTimeout(() => this.destroy(error), lingerMs).unref();
   }
 
   #end(error: Error | undefined): void {
     if (this.#over) return;
     this.#over = true;
     this.#keepalive?.stop();
-    const why =
-      error instanceof Http2Error
-        ? error
-        : new Http2Error(errorCode.noError, error?.message ?? "the connection has ended");
+    const why = this.#reasonOf(error);
     for (const { stream } of this.#waiting.splice(0)) stream.close(why);
     for (const stream of [...this.#streams.values()]) stream.close(why);
     this.#outbound.stop();
     this.#settle(error);
+  }
+
+  /** What streams are told. */
+  #reasonOf(error: Error | undefined): Http2Error {
+    const text = error?.message ?? "the connection has ended";
+    if (!this.greeted) return new Http2Error(errorCode.noError, `${neverGreeted}: ${text}`);
+    return error instanceof Http2Error ? error : new Http2Error(errorCode.noError, text);
   }
 
   #openStream(stream: Http2Stream, headers: HeaderList): void {

@@ -184,7 +184,7 @@ export class Http2Stream {
 
   /** END_STREAM came. */
   endRemote(): void {
-    if (this.#remoteEnded) return;
+    if (this.#remoteEnded || this.#closed) return;
     this.#remoteEnded = true;
     this.sink.end();
     if (this.#localEnded) this.close();

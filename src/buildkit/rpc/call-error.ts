@@ -1,4 +1,5 @@
 // How a gRPC call over our own HTTP/2 ended: from headers, trailers or the stream's error to a status. Pure.
+import { neverGreeted } from "../http2/connection.ts";
 import { errorCode, type HeaderList, type Http2Error } from "../http2/protocol.ts";
 import { decodeStatusMessage } from "../session/frames.ts";
 import type { FailedCall } from "./channel.ts";
@@ -23,6 +24,9 @@ export class CallError extends Error implements FailedCall {
   }
 }
 
+const grpcType = "application/grpc";
+const maxTypeChars = 100;
+
 const cancelled = 1;
 const unknown = 2;
 const internal = 13;
@@ -44,11 +48,21 @@ export function callEnd({ head, trailers, error }: CallHeads): CallError | undef
     const details = decodeStatusMessage(valueOf(last, "grpc-message") ?? "");
     return Number(status) === 0 ? undefined : new CallError(Number(status), details, last);
   }
+  const other = notGrpc(head ?? []);
+  if (other !== undefined) return other;
   if (error !== undefined) return new CallError(codeOf(error), error.message);
-  const http = valueOf(head ?? [], ":status");
-  if (http !== undefined && http !== "200")
-    return new CallError(codeOfHttp(http), `the server answered HTTP ${http} and not gRPC`);
   return new CallError(internal, "the call ended without a status");
+}
+
+/** The failure of a call that something else than a gRPC server answers: a proxy, a web server. */
+export function notGrpc(head: HeaderList): CallError | undefined {
+  if (valueOf(head, "grpc-status") !== undefined) return undefined;
+  const http = valueOf(head, ":status") ?? "200";
+  const type = valueOf(head, "content-type") ?? grpcType;
+  const isGrpc = type.startsWith(grpcType);
+  if (http === "200" && isGrpc) return undefined;
+  const what = isGrpc ? "" : ` ${type.slice(0, maxTypeChars)}`;
+  return new CallError(codeOfHttp(http), `the server answered HTTP ${http}${what} and not gRPC`);
 }
 
 function valueOf(headers: HeaderList, name: string): string | undefined {
@@ -78,9 +92,15 @@ function codeOfHttp(status: string): number {
   return codes[status] ?? unknown;
 }
 
-/** The failure of a call whose connection could not be made, or broke. */
+/** The failure of a call whose connection could not be made. */
 export function connectionFailed(error: unknown): CallError {
   if (error instanceof CallError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new CallError(unavailable, `connection error: ${message}`);
+  return new CallError(unavailable, `${neverGreeted}: ${messageOf(error)}`);
+}
+
+/** Of a name with several addresses, Node tells only in parts why none of them could be dialled. */
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "")
+    return error.errors.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
 }

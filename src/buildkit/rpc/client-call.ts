@@ -4,7 +4,7 @@ import type { Http2Stream, StreamSink } from "../http2/stream.ts";
 import { SessionError } from "../session/attachable.ts";
 import { frameHead } from "../session/frames.ts";
 import { MessageQueue } from "../session/messages.ts";
-import { CallError, callEnd } from "./call-error.ts";
+import { CallError, callEnd, notGrpc } from "./call-error.ts";
 
 const cancelled = 1;
 const deadlineExceeded = 4;
@@ -55,8 +55,11 @@ export class ClientCall implements StreamSink {
   }
 
   headers(headers: HeaderList): void {
-    if (this.#head === undefined) this.#head = headers;
-    else this.#trailers = headers;
+    if (this.#head === undefined) {
+      this.#head = headers;
+      const other = notGrpc(headers);
+      if (other !== undefined) this.#abandon(other);
+    } else this.#trailers = headers;
   }
 
   data(chunk: Buffer): void {

@@ -1,4 +1,4 @@
-// A Channel over our own HTTP/2, for whatever bytes a dial function gives: what grpc-js can't dial, and solves.
+// A Channel over our own HTTP/2, for whatever bytes a dial function gives.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type {
   DescMessage,

@@ -27,6 +27,8 @@ export class Link {
   readonly #options: LinkOptions;
   #current: Promise<Http2Connection> | undefined;
   #connection: Http2Connection | undefined;
+  /** All that are not over: one that its peer leaves still carries the calls that it had. */
+  readonly #open = new Set<Http2Connection>();
   #dialling = new AbortController();
   #failures = 0;
   #notBefore = 0;
@@ -53,11 +55,11 @@ export class Link {
     return await orAbort(this.#current, signal);
   }
 
-  /** Ends the connection and all that runs on it. */
+  /** Ends every connection and all that runs on it. */
   close(): void {
     this.#closed = true;
     this.#dialling.abort();
-    this.#connection?.destroy();
+    for (const connection of this.#open) connection.destroy();
   }
 
   async #connect(): Promise<Http2Connection> {
@@ -71,14 +73,13 @@ export class Link {
         throw error;
       });
       const connection = new Http2Connection(bytes, { role: "client", keepalive });
-      if (this.#closed) connection.destroy();
+      this.#open.add(connection);
       this.#connection = connection;
       this.#watch(connection);
+      if (this.#closed) connection.destroy();
       return connection;
     } catch (error) {
-      throw this.#failed(
-        late.aborted ? new CallError(unavailable, "dialling takes too long") : error,
-      );
+      throw this.#failed(late.aborted ? new Error("dialling takes too long") : error);
     } finally {
       this.#current = undefined;
     }
@@ -87,6 +88,7 @@ export class Link {
   /** A connection that ends before the peer has said anything counts as a failed dial. */
   #watch(connection: Http2Connection): void {
     void connection.closed.then((error) => {
+      this.#open.delete(connection);
       if (this.#connection === connection) this.#connection = undefined;
       if (!connection.greeted) this.#failed(error ?? new Error("the peer hung up"));
       else {

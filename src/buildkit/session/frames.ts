@@ -19,7 +19,7 @@ export class FrameReader {
 
   /**
    * The messages that are complete with this chunk, as parts of the chunks where they lie in one. Throws
-   * RangeError for compressed or oversized ones.
+   * RangeError for oversized ones, TypeError for compressed ones and for what is no frame.
    */
   push(chunk: Buffer): Buffer[] {
     this.#chunks.push(chunk);
@@ -41,9 +41,10 @@ export class FrameReader {
     if (this.#length < 5) return undefined;
     const first = this.#chunks[0];
     const head = first !== undefined && first.length >= 5 ? first : this.#join();
-    if (head[0] !== 0) throw new RangeError("compressed messages are not supported");
+    if (head[0] !== 0) throw new TypeError("compressed messages are not supported");
     const size = head.readUInt32BE(1);
-    if (size > maxMessageBytes) throw new RangeError(`a message of ${size} bytes is too large`);
+    if (size > maxMessageBytes)
+      throw new RangeError(`a message of ${size} bytes is larger than ${maxMessageBytes}`);
     return size;
   }
 

@@ -43,7 +43,8 @@ export class MessageQueue {
       messages = this.#reader.push(chunk);
     } catch (error) {
       const why = error instanceof Error ? error.message : "malformed";
-      this.end(new SessionError(resourceExhausted, why));
+      const code = error instanceof RangeError ? resourceExhausted : internal;
+      this.end(new SessionError(code, why));
       return;
     }
     for (const message of messages) {

@@ -8,8 +8,7 @@ import {
   UsageRecordSchema,
 } from "../../../src/gen/moby/buildkit/v1/control_pb.ts";
 import { WorkerRecordSchema } from "../../../src/gen/moby/buildkit/v1/types/worker_pb.ts";
-import { targetOf } from "../../../src/buildkit/rpc/dial.ts";
-import { endpointText, parseEndpoint } from "../../../src/buildkit/rpc/endpoint.ts";
+import { endpointText, parseEndpoint, type Endpoint } from "../../../src/buildkit/rpc/endpoint.ts";
 import { cacheRecordOf, wireDiskUsage, wirePrune } from "../../../src/buildkit/control/disk.ts";
 import { historyRecordOf } from "../../../src/buildkit/control/history.ts";
 import { wireRequest } from "../../../src/buildkit/control/request.ts";
@@ -39,16 +38,16 @@ function fieldsOf(bytes: Uint8Array): Record<number, string | number> {
 }
 
 describe("endpoints", () => {
-  const good: [text: string, target: string][] = [
-    ["tcp://builder.example:1234", "dns:builder.example:1234"],
-    ["tcp://10.0.0.1:1234", "ipv4:10.0.0.1:1234"],
-    ["tcp://[::1]:1234", "ipv6:[::1]:1234"],
-    ["unix:///run/buildkit/buildkitd.sock", "unix:/run/buildkit/buildkitd.sock"],
+  const good: [text: string, endpoint: Endpoint][] = [
+    ["tcp://builder.example:1234", { kind: "tcp", host: "builder.example", port: 1234 }],
+    ["tcp://10.0.0.1:1234", { kind: "tcp", host: "10.0.0.1", port: 1234 }],
+    ["tcp://[::1]:1234", { kind: "tcp", host: "::1", port: 1234 }],
+    ["unix:///run/buildkit/x.sock", { kind: "unix", path: "/run/buildkit/x.sock" }],
   ];
-  for (const [text, target] of good) {
+  for (const [text, endpoint] of good) {
     it(`reads ${text}`, () => {
-      assert.equal(endpointText(parseEndpoint(text)), text);
-      assert.equal(targetOf(parseEndpoint(text)), target);
+      assert.deepEqual(parseEndpoint(text), endpoint);
+      assert.equal(endpointText(endpoint), text);
     });
   }
   const bad = [

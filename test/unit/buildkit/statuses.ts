@@ -27,7 +27,7 @@ export function status(code: number, message: string, details: Details = {}) {
   });
 }
 
-/** A rejection as grpc-js gives it. */
+/** A rejection as a channel gives it. */
 export function call(code: number, message: string, details?: Details): Error {
   const bytes = Buffer.from(toBinary(StatusSchema, status(code, message, details)));
   const metadata = { get: () => (details === undefined ? [] : [bytes]) };

@@ -7,7 +7,7 @@ import { ToldRecords } from "../../../src/buildkit/control/listen.ts";
 import { reopened } from "../../../src/buildkit/control/reopen.ts";
 
 const never = new AbortController().signal;
-const lost = failedCall(14, "Connection dropped");
+const lost = failedCall(14, "the connection has ended");
 
 /** Messages, then an end: clean, or with a failure. */
 async function* script(...steps: readonly (string | Error)[]): AsyncGenerator<string, void> {

@@ -79,7 +79,7 @@ export const daemonRows: readonly Row[] = [
     "final",
     {
       codes: [grpc.unavailable],
-      text: /^No connection established.*(?:certificate|tlsv1|SSL routines|wrong version number|handshake|altname|self.signed)/is,
+      text: /^no connection.*(?:certificate|tlsv1|SSL routines|wrong version number|handshake|altname|self.signed)/is,
     },
     "Check the CA, the client certificate and the server name.",
   ],
@@ -87,15 +87,15 @@ export const daemonRows: readonly Row[] = [
     "BuilderUnreachable",
     "Builder",
     "retry",
-    { codes: [grpc.unavailable], text: /^(?:No connection established|Name resolution failed)/i },
+    { codes: [grpc.unavailable], text: /^no connection: / },
     "Nothing answers at the builder's address.",
   ],
   [
-    // A proxy's answer, in grpc-js's words; else its number would be taken for a registry's.
+    // A proxy's or a web server's; else its number would be taken for a registry's.
     "BuilderUnreachable",
     "Builder",
     "retry",
-    { codes: [grpc.unavailable], text: /^Received HTTP status code \d/ },
+    { text: /^the server answered HTTP \d+.* and not gRPC$/ },
     "Something else than a builder answers at the builder's address.",
   ],
 
