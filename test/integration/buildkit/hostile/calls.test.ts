@@ -60,11 +60,8 @@ const faults: readonly [sentence: string, fault: (call: DaemonCall) => void][] =
     },
   ],
   ["breaks the connection", ({ stream }) => stream.session?.destroy()],
-  ["says GOAWAY with an error", ({ stream }) => stream.session?.goaway(2)],
-  [
-    "says GOAWAY and never ends the call",
-    ({ stream }) => stream.session?.goaway(0, stream.id ?? 0),
-  ],
+  ["says GOAWAY with an error and stays", (call) => call.goAway(2)],
+  ["says GOAWAY and never ends the call", (call) => call.goAway(0)],
   ["answers trailers only: UNAVAILABLE", (call) => call.end(14, "gone")],
   ["answers trailers only: INTERNAL", (call) => call.end(13, "broken")],
   ["answers trailers only: a status that gRPC does not have", (call) => call.end(99, "?")],

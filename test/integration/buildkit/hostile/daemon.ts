@@ -1,7 +1,7 @@
 // A scriptable buildkitd: a gRPC server that behaves like one, except where a test tells it not to.
 // Over node:http2 and not grpc-js, whose server cannot break its own rules.
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Endpoint } from "../../../../src/buildkit/index.ts";
 import { Content } from "../../../../src/gen/containerd/services/content/v1/content_pb.ts";
@@ -155,13 +155,18 @@ export async function hostileDaemon(script: Script = {}): Promise<HostileDaemon>
   const server: Http2Server = createServer({
     settings: { ...script.settings, maxConcurrentStreams: 10_000 },
   });
+  // What a session hides: the listener that makes the session of a socket runs after this one.
+  let latest: Socket | undefined;
+  const sockets = new WeakMap<ServerHttp2Session, Socket>();
+  server.prependListener("connection", (socket: Socket) => void (latest = socket));
   server.on("session", (session) => {
+    if (latest !== undefined) sockets.set(session, latest);
     connections.add(session);
     session.on("error", () => {}); // clients leave when they like
     session.once("close", () => connections.delete(session));
   });
   server.on("stream", (stream, headers) => {
-    const call = daemonCall(stream, headers);
+    const call = daemonCall(stream, headers, stream.session && sockets.get(stream.session));
     const name = byPath.get(headers[":path"] ?? "");
     if (name === undefined) {
       call.end(12, "unknown method");

@@ -1,5 +1,7 @@
 // gRPC by hand over one HTTP/2 stream, for tests that play a peer: framing, statuses, and every way to get them wrong.
 import type { ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import { frame, frameType, u32 } from "./raw.ts";
 
 /** A message in its gRPC frame. */
 export function framed(message: Uint8Array, flag = 0): Buffer {
@@ -63,10 +65,16 @@ export interface DaemonCall {
   end(status?: number, message?: string, more?: Readonly<Record<string, string>>): void;
   /** Breaks the stream: RST_STREAM with an HTTP/2 error code, INTERNAL_ERROR by default. */
   reset(code?: number): void;
+  /** Says with this code that the connection ends, and that calls that there are will be answered; and stays. */
+  goAway(code: number): void;
 }
 
-/** The call that a stream of an HTTP/2 server is. */
-export function daemonCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): DaemonCall {
+/** The call that a stream of an HTTP/2 server on this socket is. */
+export function daemonCall(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  socket: Socket | undefined,
+): DaemonCall {
   let trailers: Record<string, string> = {};
   stream.on("error", () => {}); // clients leave when they like
   stream.on("wantTrailers", () => stream.sendTrailers(trailers));
@@ -103,6 +111,11 @@ export function daemonCall(stream: ServerHttp2Stream, headers: IncomingHttpHeade
       }
     },
     reset: (code = 2) => stream.close(code),
+    // By hand: a session of Node's that has said it reads no more, and never sees that the client is gone.
+    goAway: (code) =>
+      void socket?.write(
+        frame(frameType.goaway, 0, 0, Buffer.concat([u32(0x7fffffff), u32(code)])),
+      ),
   };
 }
 

@@ -57,7 +57,7 @@ describe("a daemon that loses the session of a build", () => {
       ({ call }) => void call.send(bytesMessage(Buffer.alloc(20 * mebibyte))),
     ],
     ["breaks the whole connection", ({ call }) => call.stream.session?.destroy()],
-    ["says GOAWAY on the whole connection", ({ call }) => call.stream.session?.goaway(2)],
+    ["says GOAWAY on the whole connection", ({ call }) => call.goAway(2)],
   ];
   it("in any way: the build fails, and can be repeated", async () => {
     // At once: each takes as long as the client waits for the solve to fail by itself.
