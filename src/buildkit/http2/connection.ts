@@ -291,7 +291,8 @@ export class Http2Connection implements StreamHost, InboundHost, OutboundHost {
 
   /** What the peer does meanwhile is its own affair. */
   #cutSoon(error?: Error): void {
-    this.#cut ??= setTimeout(() => this.destroy(error), lingerMs).unref();
+    if (this.#cut !== undefined) return;
+    this.#cut = setTimeout(() => this.destroy(error), lingerMs).unref();
   }
 
   #end(error: Error | undefined): void {

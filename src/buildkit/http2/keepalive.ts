@@ -17,7 +17,7 @@ export interface Keepalive {
 export const defaultKeepalive: Keepalive = {
   idleMs: 10_000,
   answerMs: 10_000,
-  politeMs: 5 * 60_000,
+  politeMs: 5 * 60_000 + 10_000, // what the way adds or takes must not make it less than 5 minutes
 };
 
 /** Watches one connection. Its timers keep no process alive. */

@@ -4,6 +4,9 @@ import type { HeaderList } from "../http2/protocol.ts";
 /** Messages to 16 MiB: the most a daemon may send us at once. */
 export const maxMessageBytes = 16 * 1024 * 1024;
 
+/** A message over `maxMessageBytes`. */
+export class OversizedError extends RangeError {}
+
 /** The frame head of a message of `length` bytes. */
 export function frameHead(length: number): Buffer {
   const head = Buffer.allocUnsafe(5);
@@ -19,7 +22,7 @@ export class FrameReader {
 
   /**
    * The messages that are complete with this chunk, as parts of the chunks where they lie in one. Throws
-   * RangeError for oversized ones, TypeError for compressed ones and for what is no frame.
+   * OversizedError for a message over the limit, another RangeError for a compressed one or what is no frame.
    */
   push(chunk: Buffer): Buffer[] {
     this.#chunks.push(chunk);
@@ -41,10 +44,10 @@ export class FrameReader {
     if (this.#length < 5) return undefined;
     const first = this.#chunks[0];
     const head = first !== undefined && first.length >= 5 ? first : this.#join();
-    if (head[0] !== 0) throw new TypeError("compressed messages are not supported");
+    if (head[0] !== 0) throw new RangeError("compressed messages are not supported");
     const size = head.readUInt32BE(1);
     if (size > maxMessageBytes)
-      throw new RangeError(`a message of ${size} bytes is larger than ${maxMessageBytes}`);
+      throw new OversizedError(`a message of ${size} bytes is larger than ${maxMessageBytes}`);
     return size;
   }
 

@@ -1,7 +1,7 @@
 // The gRPC messages that come in on an HTTP/2 stream, for a reader with a pace of its own.
 import type { Http2Stream } from "../http2/stream.ts";
 import { SessionError } from "./attachable.ts";
-import { FrameReader } from "./frames.ts";
+import { FrameReader, OversizedError } from "./frames.ts";
 
 const resourceExhausted = 8;
 const internal = 13;
@@ -43,7 +43,7 @@ export class MessageQueue {
       messages = this.#reader.push(chunk);
     } catch (error) {
       const why = error instanceof Error ? error.message : "malformed";
-      const code = error instanceof RangeError ? resourceExhausted : internal;
+      const code = error instanceof OversizedError ? resourceExhausted : internal;
       this.end(new SessionError(code, why));
       return;
     }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Duplex } from "node:stream";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   BytesMessageSchema,
@@ -6,8 +7,10 @@ import {
   InfoResponseSchema,
 } from "../../../src/gen/moby/buildkit/v1/control_pb.ts";
 import { DuplexBytes } from "../../../src/buildkit/http2/byte-stream.ts";
+import { Http2Connection } from "../../../src/buildkit/http2/connection.ts";
+import type { StreamSink } from "../../../src/buildkit/http2/stream.ts";
 import { buildkitError } from "../../../src/buildkit/errors/errors.ts";
-import { callEnd } from "../../../src/buildkit/rpc/call-error.ts";
+import { callEnd, connectionFailed } from "../../../src/buildkit/rpc/call-error.ts";
 import { methodPath, type CallHeaders } from "../../../src/buildkit/rpc/channel.ts";
 import { Http2Channel } from "../../../src/buildkit/rpc/http2-channel.ts";
 import { Link } from "../../../src/buildkit/rpc/link.ts";
@@ -237,6 +240,84 @@ describe("a channel over our own HTTP/2", () => {
   });
 });
 
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (const end = Date.now() + 2_000; !holds(); await new Promise(setImmediate))
+    assert.ok(Date.now() < end, `no ${what}`);
+}
+
+describe("a link", () => {
+  it("ends the connections that their peers have left, too, when it is closed", async () => {
+    const ends: Http2Connection[] = [];
+    let calls = 0;
+    const link = new Link({
+      authority: "localhost",
+      dial: () => {
+        const [near, far] = pair();
+        const accept = (): StreamSink => {
+          calls++;
+          return { headers() {}, data() {}, end() {}, drained() {}, closed() {} };
+        };
+        ends.push(new Http2Connection(new DuplexBytes(far), { role: "server", accept }));
+        return Promise.resolve(new DuplexBytes(near));
+      },
+    });
+    const channel = new Http2Channel(link);
+    const call = (): Promise<unknown> => channel.unary(Control.method.info, {}, { signal });
+    const first = call();
+    const left = await link.connection(signal);
+    await until("the first call to arrive", () => calls === 1);
+    ends[0]?.close();
+    await until("the peer's leave to arrive", () => !left.usable);
+    const second = call();
+    await until("the second call to arrive", () => calls === 2);
+    assert.equal(ends.length, 2);
+    channel.close();
+    await assert.rejects(first, { code: 14 });
+    await assert.rejects(second, { code: 14 });
+    await Promise.all(ends.map(({ closed }) => closed));
+  });
+
+  const peers: readonly [sentence: string, says: (far: Duplex) => void, reason: string][] = [
+    ["hangs up", (far) => void far.destroy(), "BuilderUnreachable"],
+    ["speaks something else", (far) => void far.write("SSH-2.0-x\r\n"), "BuilderUnreachable"],
+    [
+      "greets and hangs up",
+      (far) => {
+        far.write(Buffer.from("000000040000000000", "hex"));
+        far.end();
+      },
+      "BuilderLost",
+    ],
+  ];
+  for (const [sentence, says, reason] of peers) {
+    it(`to a peer that ${sentence}: ${reason}`, async () => {
+      const dialled = (): Promise<DuplexBytes> => {
+        const [near, far] = pair();
+        far.on("error", () => {});
+        far.resume();
+        setImmediate(says, far);
+        return Promise.resolve(new DuplexBytes(near));
+      };
+      const channel = new Http2Channel(new Link({ authority: "localhost", dial: dialled }));
+      const error: unknown = await channel.unary(Control.method.info, {}, { signal }).then(
+        () => undefined,
+        (failure: unknown) => failure,
+      );
+      assert.equal(buildkitError(error).reason, reason, String(error));
+      channel.close();
+    });
+  }
+
+  it("tells all reasons of a name with several addresses", () => {
+    const refused = ["::1", "127.0.0.1"].map((host) => new Error(`connect ECONNREFUSED ${host}:1`));
+    const { details } = connectionFailed(new AggregateError(refused));
+    assert.equal(
+      details,
+      "no connection: connect ECONNREFUSED ::1:1; connect ECONNREFUSED 127.0.0.1:1",
+    );
+  });
+});
+
 describe("the end of a call", () => {
   const ok = [":status", "200"] as const;
   const cases: [sentence: string, end: Parameters<typeof callEnd>[0], code: number | undefined][] =
@@ -244,6 +325,19 @@ describe("the end of a call", () => {
       ["is OK", { head: [ok], trailers: [["grpc-status", "0"]] }, undefined],
       ["may stand in the head", { head: [ok, ["grpc-status", "7"]], trailers: undefined }, 7],
       ["is no gRPC behind a proxy", { head: [[":status", "502"]], trailers: undefined }, 14],
+      [
+        "is no gRPC when it is a page",
+        { head: [ok, ["content-type", "text/html"]], trailers: [] },
+        2,
+      ],
+      [
+        "is gRPC of any kind",
+        {
+          head: [ok, ["content-type", "application/grpc+proto"]],
+          trailers: [["grpc-status", "5"]],
+        },
+        5,
+      ],
       ["needs a status", { head: [ok], trailers: [] }, 13],
     ];
   for (const [sentence, end, code] of cases) {

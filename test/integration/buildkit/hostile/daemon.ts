@@ -157,7 +157,7 @@ export async function hostileDaemon(script: Script = {}): Promise<HostileDaemon>
   });
   // What a session hides: the listener that makes the session of a socket runs after this one.
   let latest: Socket | undefined;
-  const sockets = new WeakMap<ServerHttp2Session, Socket>();
+  const sockets = new WeakMap<object, Socket>();
   server.prependListener("connection", (socket: Socket) => void (latest = socket));
   server.on("session", (session) => {
     if (latest !== undefined) sockets.set(session, latest);

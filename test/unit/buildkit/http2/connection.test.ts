@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http2";
 import { connect, type AddressInfo } from "node:net";
+import { Duplex } from "node:stream";
+import { mock } from "node:test";
 import fc from "fast-check";
 import { DuplexBytes } from "../../../../src/buildkit/http2/byte-stream.ts";
 import { bulkWindowBytes, Http2Connection } from "../../../../src/buildkit/http2/connection.ts";
@@ -10,6 +12,7 @@ import type { StreamSink } from "../../../../src/buildkit/http2/stream.ts";
 import { pair } from "./pair.ts";
 import { peerOf, recorder, type Recorder, requestHeaders, server } from "./peer.ts";
 
+const mebibyte = 1024 * 1024;
 const ping = (writer: FrameWriter): void => writer.ping(Buffer.from("12345678"), false);
 
 describe("an HTTP/2 connection", () => {
@@ -249,6 +252,45 @@ describe("a client of HTTP/2", () => {
     assert.equal(peer.ended, true);
   });
 
+  it("ends, streams and all, when a peer leaves with an error and stays", async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const peer = peerOf({ role: "client" });
+      let sink: Recorder | undefined;
+      peer.connection.request(requestHeaders, (stream) => (sink = recorder(stream)));
+      peer.say((writer) => writer.goAway(1, errorCode.enhanceYourCalm, "too_many_pings"));
+      assert.deepEqual(sink?.events, []);
+      mock.timers.tick(1_000);
+      assert.deepEqual(sink?.events, ["closed 0"]);
+      assert.match(String(await peer.connection.closed), /too_many_pings/);
+    } finally {
+      mock.timers.reset();
+    }
+  });
+
+  it("sends no bulk before the bytes are drained, whatever else is written meanwhile", async () => {
+    const peer = peerOf({ role: "client" });
+    peer.say((writer) => {
+      writer.settings([[setting.initialWindowSize, 8 * mebibyte]]);
+      writer.windowUpdate(0, 8 * mebibyte);
+    });
+    const stream = peer.connection.request(requestHeaders, (it) => recorder(it));
+    await new Promise(setImmediate);
+    peer.room = false;
+    stream.write(Buffer.alloc(4 * mebibyte));
+    const sent = peer.dataBytes;
+    assert.ok(sent > 0 && sent < mebibyte, `${sent} bytes`);
+    // A byte stream may say of a small write that there is room, while it still holds the large one.
+    peer.room = true;
+    peer.say(ping);
+    await new Promise(setImmediate);
+    assert.equal(peer.heard.at(-1)?.type, frameType.ping);
+    assert.equal(peer.dataBytes, sent);
+    peer.drained();
+    await new Promise(setImmediate);
+    assert.equal(peer.dataBytes, 4 * mebibyte);
+  });
+
   it("tells its streams when the bytes end", async () => {
     const peer = peerOf({ role: "client" });
     let sink: Recorder | undefined;
@@ -264,6 +306,33 @@ describe("a client of HTTP/2", () => {
     peer.connection.request(requestHeaders, (stream) => recorder(stream));
     await new Promise(setImmediate);
     assert.equal(peer.heard.find(({ type }) => type === frameType.headers)?.payload[0], 0x20);
+  });
+});
+
+describe("the bytes of a Duplex", () => {
+  it("stay behind, small writes or not, until all of them are drained", async () => {
+    const taken: (() => void)[] = [];
+    const duplex = new Duplex({
+      read() {},
+      write: (_chunk, _encoding, done) => void taken.push(done),
+    });
+    const bytes = new DuplexBytes(duplex);
+    let drained = 0;
+    bytes.open({ bytes() {}, drained: () => void drained++, closed() {} });
+    const takeOne = (): Promise<void> => {
+      taken.shift()?.();
+      return new Promise(setImmediate);
+    };
+    assert.equal(bytes.write([Buffer.alloc(mebibyte)]), false);
+    assert.equal(bytes.write([Buffer.alloc(9)]), false);
+    await takeOne();
+    // Little is left, and no drain was told: what is written now must not make us forget that one will be.
+    assert.equal(drained, 0);
+    assert.equal(bytes.write([Buffer.alloc(9)]), false);
+    while (taken.length > 0) await takeOne();
+    assert.equal(drained, 1);
+    assert.equal(bytes.write([Buffer.alloc(9)]), true);
+    duplex.destroy();
   });
 });
 
