@@ -37,7 +37,7 @@ interface Row {
   readonly advice: string;
 }
 
-/** By what the client, Node and OpenSSL say; tried from the top after the error's own reason was looked at. */
+/** By what BuildKit's and the agent's client, Node and OpenSSL say; tried from the top after the error's own reason was looked at. */
 const silences: readonly Row[] = [
   {
     reason: "TLSFailed",
@@ -61,7 +61,7 @@ const silences: readonly Row[] = [
   },
   {
     reason: "ConnectionLost",
-    when: /ECONNRESET|EPIPE|socket hang up|GOAWAY|connection (dropped|closed|reset|has ended|was closed)|hung up/i,
+    when: /ECONNRESET|EPIPE|socket hang up|GOAWAY|connection (dropped|closed|reset|has ended|was closed)|hung up|failed to connect/i,
     advice:
       "The connection broke: the daemon may want TLS, refuse the client certificate, or have stopped.",
   },
@@ -117,7 +117,9 @@ function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
   const said = cause instanceof Error && "details" in cause ? String(cause.details) : error.message;
-  return said.replace(/^(?:Error|no connection): /, "");
+  // grpc-js, which asks agents, adds the time of the last try: with it, the status would change with every try.
+  const last = /Last error: (.*?)(?: \([0-9TZ:.-]+\))?\. Resolution note:/.exec(said);
+  return (last?.[1] ?? said).replace(/^(?:Error|no connection): /, "");
 }
 
 function ended(text: string): string {
