@@ -1,5 +1,5 @@
 // What does a pod template look like with a person's strategic merge patch on it? Lists whose entries
-// have an identity are merged by it, as `kubectl patch` does; all else is replaced (ADR 17). Pure.
+// have an identity are merged by it, as `kubectl patch` does; all else is replaced (ADR 12). Pure.
 
 /** A patch that cannot be applied; the message names the place. */
 export class PatchError extends Error {

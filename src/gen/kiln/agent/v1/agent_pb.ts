@@ -1,4 +1,4 @@
-// Kiln's own protocol between the controller and the agent beside a buildkitd. docs/adr/0015-agent-protocol.md says
+// Kiln's own protocol between the controller and the agent beside a buildkitd. docs/adr/0010-agent-protocol.md says
 // why it is as it is. Fields are only added, and a side ignores what it does not know: during an upgrade of Kiln the
 // controller and the agents of older pods differ.
 
