@@ -8,7 +8,7 @@ export function addEndpointFlags(command: Command): Command {
   return command
     .option(
       "--addr <address>",
-      "buildkitd: tcp://host:port or unix:///path; $BUILDKIT_HOST sets the default",
+      "buildkitd: tcp://host:port, unix:///path, docker-container://name, kube-pod://pod, ssh://host, docker+unix:///path; $BUILDKIT_HOST sets the default",
       process.env["BUILDKIT_HOST"] ?? defaultAddress,
     )
     .option("--tlscacert <file>", "PEM of the authority of buildkitd's certificate")

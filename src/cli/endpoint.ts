@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { rootCertificates } from "node:tls";
 import { parseEndpoint, type Endpoint, type TlsMaterial } from "../buildkit/index.ts";
+import { programEndpoint } from "./address/program.ts";
+import { stdioCommand } from "./address/stdio.ts";
 import { invalidFlag } from "./flag-error.ts";
 
 /** Values of the flags that `addEndpointFlags` adds. */
@@ -61,7 +63,18 @@ function material(flags: EndpointFlags): TlsMaterial | undefined {
   };
 }
 
+const engineScheme = "docker+";
+
 /** Throws KilnError User/InvalidFlag or User/InvalidEndpoint. */
 export function endpointOf(flags: EndpointFlags): Endpoint {
-  return parseEndpoint(flags.addr, material(flags));
+  const { addr } = flags;
+  const tls = material(flags);
+  const command = stdioCommand(addr);
+  if (command !== undefined) {
+    if (tls !== undefined)
+      throw invalidFlag("--addr", `${addr} goes through another program, which takes no TLS.`);
+    return programEndpoint(addr, command);
+  }
+  if (!addr.startsWith(engineScheme)) return parseEndpoint(addr, tls);
+  return { kind: "docker", engine: parseEndpoint(addr.slice(engineScheme.length), tls) };
 }

@@ -1,7 +1,9 @@
 // kiln buildkit on a real buildkitd: what it tells of the daemon, its cache and its history.
 
 import assert from "node:assert/strict";
-import { type Buildkitd, buildkitd } from "../../cluster/index.ts";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { binary, type Buildkitd, buildkitd, scratch } from "../../cluster/index.ts";
 import { kiln } from "./kiln.ts";
 import { imageDefinition } from "./llb.ts";
 
@@ -32,6 +34,28 @@ describe("kiln buildkit", () => {
     assert.ok(worker?.platforms.includes("linux/amd64") === true);
     assert.ok((await answer("workers")).includes(worker.id));
     assert.equal(await answer("workers", "--filter", "id==none"), "");
+  });
+
+  it("finds a daemon through another program, and tells what that said when it fails", async () => {
+    const place = scratch("stdio");
+    try {
+      const script = path.join(place.folder, "docker");
+      const dial = `exec ${await binary("buildctl")} --addr ${daemon.address} dial-stdio`;
+      writeFileSync(
+        script,
+        `#!/bin/sh\ntest "$3" = builder || { echo "No such container: $3" >&2; exit 1; }\n${dial}\n`,
+        { mode: 0o755 },
+      );
+      const env = { PATH: `${place.folder}:${process.env["PATH"] ?? ""}` };
+      const info = async (name: string) =>
+        await kiln(["buildkit", "info", "--addr", `docker-container://${name}`], { env });
+      assert.match((await info("builder")).stdout.toString(), /^BuildKit: +0\.34\.2$/m);
+      const { code, stderr } = await info("other");
+      assert.equal(code, 1);
+      assert.match(stderr, /No such container: other/);
+    } finally {
+      place.remove();
+    }
   });
 
   it("lists builds and what they left in the cache, and removes it", async () => {
