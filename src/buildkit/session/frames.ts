@@ -7,6 +7,8 @@ export const maxMessageBytes = 16 * 1024 * 1024;
 /** A message over `maxMessageBytes`. */
 export class OversizedError extends RangeError {}
 
+const headBytes = 5;
+
 /** The frame head of a message of `length` bytes. */
 export function frameHead(length: number): Buffer {
   const head = Buffer.allocUnsafe(5);
@@ -17,55 +19,74 @@ export function frameHead(length: number): Buffer {
 
 /** Cuts a byte stream into messages, whatever the chunks are. */
 export class FrameReader {
-  #chunks: Buffer[] = [];
-  #length = 0;
+  readonly #head = Buffer.alloc(headBytes);
+  #headFilled = 0;
+  /** What has come of a message that lies in several chunks. */
+  #parts: Buffer[] = [];
+  /** Bytes of the message that have to come yet; undefined between messages. */
+  #missing: number | undefined;
 
   /**
-   * The messages that are complete with this chunk, as parts of the chunks where they lie in one. Throws
-   * OversizedError for a message over the limit, another RangeError for a compressed one or what is no frame.
+   * The messages that are complete with this chunk, as parts of the chunks where they lie in one: only a message that
+   * was cut is copied, and nothing beside it. Throws OversizedError for a message over the limit, another RangeError for
+   * a compressed one or what is no frame.
    */
   push(chunk: Buffer): Buffer[] {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
     const messages: Buffer[] = [];
+    let at = 0;
     for (;;) {
-      const size = this.#nextSize();
-      if (size === undefined || this.#length < 5 + size) return messages;
-      messages.push(this.#take(5 + size).subarray(5));
+      if (this.#missing === undefined) {
+        if (at === chunk.length) return messages;
+        at = this.#readHead(chunk, at);
+        if (this.#missing === undefined) return messages;
+      }
+      const piece = chunk.subarray(at, at + this.#missing);
+      at += piece.length;
+      if (piece.length < this.#missing) {
+        if (piece.length > 0) this.#parts.push(piece);
+        this.#missing -= piece.length;
+        return messages;
+      }
+      messages.push(this.#complete(piece));
     }
   }
 
   /** Whether a message was cut off. */
   get partial(): boolean {
-    return this.#length > 0;
+    return this.#headFilled > 0 || this.#missing !== undefined;
   }
 
-  #nextSize(): number | undefined {
-    if (this.#length < 5) return undefined;
-    const first = this.#chunks[0];
-    const head = first !== undefined && first.length >= 5 ? first : this.#join();
-    if (head[0] !== 0) throw new RangeError("compressed messages are not supported");
-    const size = head.readUInt32BE(1);
-    if (size > maxMessageBytes)
-      throw new OversizedError(`a message of ${size} bytes is larger than ${maxMessageBytes}`);
-    return size;
+  /** Reads a head, or what there is of it; where it ends. */
+  #readHead(chunk: Buffer, at: number): number {
+    if (this.#headFilled === 0 && at + headBytes <= chunk.length) {
+      this.#missing = sizeIn(chunk, at);
+      return at + headBytes;
+    }
+    const copied = chunk.copy(this.#head, this.#headFilled, at);
+    this.#headFilled += copied;
+    if (this.#headFilled === headBytes) {
+      this.#headFilled = 0;
+      this.#missing = sizeIn(this.#head, 0);
+    }
+    return at + copied;
   }
 
-  #join(): Buffer {
-    const all = Buffer.concat(this.#chunks);
-    this.#chunks = [all];
-    return all;
+  #complete(last: Buffer): Buffer {
+    this.#missing = undefined;
+    if (this.#parts.length === 0) return last;
+    const parts = this.#parts;
+    this.#parts = [];
+    parts.push(last);
+    return Buffer.concat(parts);
   }
+}
 
-  #take(count: number): Buffer {
-    const first = this.#chunks[0];
-    const all = first !== undefined && first.length >= count ? first : this.#join();
-    const rest = all.subarray(count);
-    if (rest.length === 0) this.#chunks.shift();
-    else this.#chunks[0] = rest;
-    this.#length -= count;
-    return all.subarray(0, count);
-  }
+function sizeIn(head: Buffer, at: number): number {
+  if (head[at] !== 0) throw new RangeError("compressed messages are not supported");
+  const size = head.readUInt32BE(at + 1);
+  if (size > maxMessageBytes)
+    throw new OversizedError(`a message of ${size} bytes is larger than ${maxMessageBytes}`);
+  return size;
 }
 
 /** `grpc-message` is percent-encoded UTF-8 (PROTOCOL-HTTP2 of gRPC). */
