@@ -20,9 +20,10 @@ import { buildkitd } from "../../cluster/index.ts";
 describe("a run whose processes die", () => {
   const daemon: Daemon = aDaemon();
 
+  // Status tells of progress every five seconds at most: a shorter step may come and go unseen.
   const sleeping = (seconds: number, mark: string) =>
     inline(
-      `FROM busybox\nRUN sleep ${seconds}; echo ${mark} > /mark\n`,
+      `FROM busybox\nRUN sleep ${seconds + 5}; echo ${mark} > /mark\n`,
       image(daemon, `${mark}:1`),
     );
   const atItsStep = async (run: BuildRun): Promise<BuildRun> =>

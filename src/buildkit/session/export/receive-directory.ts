@@ -2,6 +2,7 @@
 // moby.filesync.v1.FileSend/DiffCopy. STATs come in, REQs go out, DATA comes in; when all is on disk: FIN for FIN.
 // Directories are made as they are listed; links and devices come last, so that nothing is written past them.
 import { setImmediate } from "node:timers/promises";
+import { onAbort } from "../../rpc/channel.ts";
 import { SessionError, type MessageStream } from "../attachable.ts";
 import {
   errorPacket,
@@ -30,6 +31,8 @@ const aborted = 10;
 /** Far more than the sender's queue of 128, and little enough that our requests never fill a window of 64 KiB. */
 const requestsAhead = 1024;
 const entriesAtOnce = 512;
+/** How long a sender may take to leave when it is told of an error. */
+const leaveMs = 2_000;
 
 /** What a directory takes in. */
 export interface ReceiveOptions extends ListingLimits {
@@ -52,10 +55,24 @@ export async function receiveDirectory(
   } catch (error) {
     const failure = failureOf(error);
     void stream.send(errorPacket(failure.message));
+    await left(stream.signal);
     throw failure;
   } finally {
     await receiver?.close();
   }
+}
+
+/**
+ * Until the sender has left, as it does when it reads our error. The end of the call must not come first: a sender that
+ * is just writing would take it for the reason and tell people of an EOF.
+ */
+async function left(signal: AbortSignal): Promise<void> {
+  const gone = Promise.withResolvers<void>();
+  const late = setTimeout(gone.resolve, leaveMs);
+  const stop = onAbort(signal, gone.resolve);
+  await gone.promise;
+  clearTimeout(late);
+  stop();
 }
 
 /** In words without our paths: the daemon keeps them in its history. */

@@ -29,6 +29,9 @@ export async function play(
   return playMethod((stream) => method.handle(stream), script, new Map(Object.entries(metadata)));
 }
 
+/** How an ERR packet of fsutil begins: its type, 4. */
+const errorHead = Buffer.of(0x08, 0x04);
+
 /** The same with the handler itself. */
 export async function playMethod(
   handle: (stream: MessageStream) => Promise<void>,
@@ -70,7 +73,10 @@ export async function playMethod(
       batches: all,
       messages: messages(),
       send(...parts) {
-        heard.push(Buffer.concat(parts));
+        const message = Buffer.concat(parts);
+        heard.push(message);
+        // fsutil's sender leaves when it is told of an error.
+        if (message.subarray(0, 2).equals(errorHead)) end.abort();
         return undefined;
       },
       sendFrames: () => undefined,
