@@ -61,6 +61,8 @@ describe("patterns", () => {
     ["matches the rest of that directory", ["dir", "!dir/keep"], "dir/other", true],
     ["lets the later pattern win", ["*", "!keep", "keep"], "keep", true],
     ["does nothing for an exception alone", ["!a"], "a", false],
+    ["cuts two bytes of a byte order mark for stars", ["\uFEFF**"], "a/*", false],
+    ["and compares with its third", ["\uFEFF**"], "a/ÿ**", true],
     ["ignores empty patterns", ["", "  "], "a", false],
   ];
   for (const [sentence, patterns, path, hit] of cases) {

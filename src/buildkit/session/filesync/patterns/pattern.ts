@@ -66,6 +66,12 @@ function readNext(chars: readonly string[], from: number, reading: Reading): num
   }
 }
 
+/** Upstream cuts two bytes for the stars that it saw first; behind a byte order mark these are two of its three. */
+function endsWithRestOfMark(pattern: string): TextMatcher {
+  const suffix = Buffer.from(pattern).subarray(2);
+  return (path) => Buffer.from(path).subarray(-suffix.length).equals(suffix);
+}
+
 /** Compiles a cleaned pattern without its "!". Throws SyntaxError for what Go's regexp refuses. */
 export function compilePattern(pattern: string): TextMatcher {
   // Upstream's scanner skips a byte order mark in front, and takes bytes that are no UTF-8 for U+FFFD.
@@ -80,6 +86,7 @@ export function compilePattern(pattern: string): TextMatcher {
       return (path) => path.startsWith(prefix);
     }
     case "suffix": {
+      if (pattern.startsWith("\uFEFF")) return endsWithRestOfMark(pattern);
       const suffix = pattern.slice(2);
       const name = suffix.startsWith("/") ? suffix.slice(1) : undefined;
       return (path) => path.endsWith(suffix) || path === name;
