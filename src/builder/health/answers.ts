@@ -1,5 +1,6 @@
 // What does an answer of BuildKit, or its silence, mean for a Builder? Pure.
 
+import { grpcStatus } from "../../buildkit/errors/grpc-status.ts";
 import { KilnError } from "../../errors/index.ts";
 import { oneLine, type Problem, type ProblemReason } from "./problem.ts";
 
@@ -74,7 +75,7 @@ export function probeProblem(error: unknown, address: string): Problem {
     if (isOwn(error.reason)) return { reason: error.reason, message: error.message };
     if (error.reason === "TlsInvalid") return { reason: "TLSFailed", message: error.message };
   }
-  if (grpcCodeOf(error) === unimplemented) {
+  if (grpcCodeOf(error) === grpcStatus.unimplemented) {
     return {
       reason: "NotBuildKit",
       message: `What answers at ${address} is not BuildKit: check the address.`,
@@ -92,8 +93,6 @@ export function probeProblem(error: unknown, address: string): Problem {
     message: `BuildKit at ${address} does not answer: ${ended(said)}`,
   };
 }
-
-const unimplemented = 12;
 
 /** Reasons that a `KilnError` of this slice already carries. */
 const own: readonly ProblemReason[] = [

@@ -1,9 +1,8 @@
 // A failure of ours → the google.rpc.Status that tells the daemon of it, with the typed details it came with.
+import { grpcStatus } from "./grpc-status.ts";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { StatusSchema, type Status } from "../../gen/google/rpc/status_pb.ts";
 import type { FailedCall } from "../rpc/channel.ts";
-
-const unknown = 2;
 
 /** Whether a rejection is a call that the daemon, or the transport, has failed. */
 export function isFailedCall(error: unknown): error is FailedCall & Error {
@@ -34,9 +33,9 @@ function detailsOf(call: FailedCall): Status["details"] {
 export function statusOf(error: unknown): Status {
   const cause = error instanceof Error && isFailedCall(error.cause) ? error.cause : error;
   if (isFailedCall(cause)) {
-    const code = cause.code === 0 ? unknown : cause.code;
+    const code = cause.code === 0 ? grpcStatus.unknown : cause.code;
     return create(StatusSchema, { code, message: cause.details, details: detailsOf(cause) });
   }
   const message = error instanceof Error ? error.message : String(error);
-  return create(StatusSchema, { code: unknown, message });
+  return create(StatusSchema, { code: grpcStatus.unknown, message });
 }

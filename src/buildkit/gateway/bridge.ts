@@ -1,4 +1,5 @@
 // The gateway of one build over its channel: each call names the build it belongs to.
+import { grpcStatus } from "../errors/grpc-status.ts";
 import type {
   DescMessage,
   DescMethodUnary,
@@ -46,7 +47,6 @@ export interface BridgeOptions {
 }
 
 const pingPauseMs = 100;
-const notFound = 5;
 
 /** Waits until the daemon knows the build (it does so some milliseconds after Solve came in), then opens its bridge. */
 export async function openBridge(channel: Channel, options: BridgeOptions): Promise<Bridge> {
@@ -62,7 +62,7 @@ export async function openBridge(channel: Channel, options: BridgeOptions): Prom
       };
       return new Bridge(calls, options, { capabilities, workers: pong.workers.map(workerOf) });
     } catch (error) {
-      const unknownYet = buildkitError(error).grpcCode === notFound;
+      const unknownYet = buildkitError(error).grpcCode === grpcStatus.notFound;
       if (!unknownYet || options.signal.aborted || performance.now() > giveUpAt) throw error;
       await pause(pingPauseMs);
     }

@@ -1,4 +1,5 @@
 // How a gRPC call over our own HTTP/2 ended: from headers, trailers or the stream's error to a status. Pure.
+import { grpcStatus } from "../errors/grpc-status.ts";
 import { neverGreeted } from "../http2/connection.ts";
 import { errorCode, type HeaderList, type Http2Error } from "../http2/protocol.ts";
 import { decodeStatusMessage } from "../session/frames.ts";
@@ -27,11 +28,6 @@ export class CallError extends Error implements FailedCall {
 const grpcType = "application/grpc";
 const maxTypeChars = 100;
 
-const cancelled = 1;
-const unknown = 2;
-const internal = 13;
-const unavailable = 14;
-
 /** What came of a call beside its messages. */
 export interface CallHeads {
   readonly head: HeaderList | undefined;
@@ -51,7 +47,7 @@ export function callEnd({ head, trailers, error }: CallHeads): CallError | undef
   const other = notGrpc(head ?? []);
   if (other !== undefined) return other;
   if (error !== undefined) return new CallError(codeOf(error), error.message);
-  return new CallError(internal, "the call ended without a status");
+  return new CallError(grpcStatus.internal, "the call ended without a status");
 }
 
 /** The failure of a call that something else than a gRPC server answers: a proxy, a web server. */
@@ -71,31 +67,31 @@ function valueOf(headers: HeaderList, name: string): string | undefined {
 
 /** gRPC's table of HTTP/2 codes (PROTOCOL-HTTP2); code 0 is a connection that ended. */
 function codeOf(error: Http2Error): number {
-  if (error.code === errorCode.cancel) return cancelled;
-  if (error.code === errorCode.noError || error.unprocessed) return unavailable;
-  if (error.code === errorCode.enhanceYourCalm) return 8;
-  return error.code === errorCode.refusedStream ? unavailable : internal;
+  if (error.code === errorCode.cancel) return grpcStatus.cancelled;
+  if (error.code === errorCode.noError || error.unprocessed) return grpcStatus.unavailable;
+  if (error.code === errorCode.enhanceYourCalm) return grpcStatus.resourceExhausted;
+  return error.code === errorCode.refusedStream ? grpcStatus.unavailable : grpcStatus.internal;
 }
 
 /** gRPC's table of HTTP statuses, for proxies that answer themselves. */
 function codeOfHttp(status: string): number {
   const codes: Readonly<Record<string, number>> = {
-    "400": internal,
+    "400": grpcStatus.internal,
     "401": 16,
     "403": 7,
     "404": 12,
-    "429": unavailable,
-    "502": unavailable,
-    "503": unavailable,
-    "504": unavailable,
+    "429": grpcStatus.unavailable,
+    "502": grpcStatus.unavailable,
+    "503": grpcStatus.unavailable,
+    "504": grpcStatus.unavailable,
   };
-  return codes[status] ?? unknown;
+  return codes[status] ?? grpcStatus.unknown;
 }
 
 /** The failure of a call whose connection could not be made. */
 export function connectionFailed(error: unknown): CallError {
   if (error instanceof CallError) return error;
-  return new CallError(unavailable, `${neverGreeted}: ${messageOf(error)}`);
+  return new CallError(grpcStatus.unavailable, `${neverGreeted}: ${messageOf(error)}`);
 }
 
 /** Of a name with several addresses, Node tells only in parts why none of them could be dialled. */

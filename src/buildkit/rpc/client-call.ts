@@ -1,14 +1,11 @@
 // The client's side of one gRPC call over our own HTTP/2.
+import { grpcStatus } from "../errors/grpc-status.ts";
 import type { HeaderList, Http2Error } from "../http2/protocol.ts";
 import type { Http2Stream, StreamSink } from "../http2/stream.ts";
 import { SessionError } from "../session/attachable.ts";
 import { frameHead } from "../session/frames.ts";
 import { MessageQueue } from "../session/messages.ts";
 import { CallError, callEnd, notGrpc } from "./call-error.ts";
-
-const cancelled = 1;
-const deadlineExceeded = 4;
-const internal = 13;
 
 /** One call; its messages end with status OK or throw a CallError. */
 export class ClientCall implements StreamSink {
@@ -36,11 +33,11 @@ export class ClientCall implements StreamSink {
   }
 
   cancel(): void {
-    this.#abandon(new CallError(cancelled, "the call was cancelled"));
+    this.#abandon(new CallError(grpcStatus.cancelled, "the call was cancelled"));
   }
 
   expire(): void {
-    this.#abandon(new CallError(deadlineExceeded, "the deadline of the call is over"));
+    this.#abandon(new CallError(grpcStatus.deadlineExceeded, "the deadline of the call is over"));
   }
 
   /** Leaving the loop cancels the call. */
@@ -100,6 +97,7 @@ export class ClientCall implements StreamSink {
 export async function onlyMessage(call: ClientCall): Promise<Buffer> {
   let only: Buffer | undefined;
   for await (const message of call.messages()) only = message;
-  if (only === undefined) throw new CallError(internal, "the call ended without an answer");
+  if (only === undefined)
+    throw new CallError(grpcStatus.internal, "the call ended without an answer");
   return only;
 }

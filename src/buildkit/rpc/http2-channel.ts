@@ -1,4 +1,5 @@
 // A Channel over our own HTTP/2, for whatever bytes a dial function gives.
+import { grpcStatus } from "../errors/grpc-status.ts";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type {
   DescMessage,
@@ -21,8 +22,6 @@ import {
 } from "./channel.ts";
 import { ClientCall, onlyMessage } from "./client-call.ts";
 import type { Link } from "./link.ts";
-
-const cancelled = 1;
 
 /** The request head of a call. `deadlineMs` is told to the daemon. */
 export function requestHead(
@@ -131,7 +130,7 @@ export class Http2Channel implements Channel {
     const startedAt = performance.now();
     const limit = deadlineMs === undefined ? signal : withDeadline(signal, deadlineMs);
     const connection = await this.#link.connection(limit).catch((error: unknown) => {
-      if (signal.aborted) throw new CallError(cancelled, "the call was cancelled");
+      if (signal.aborted) throw new CallError(grpcStatus.cancelled, "the call was cancelled");
       throw error;
     });
     const leftMs =

@@ -1,4 +1,5 @@
 // One connection to a daemon that is dialled when it is needed, and anew, with a growing pause, after it broke.
+import { grpcStatus } from "../errors/grpc-status.ts";
 import type { ByteStream } from "../http2/byte-stream.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import { defaultKeepalive, type Keepalive } from "../http2/keepalive.ts";
@@ -7,8 +8,6 @@ import { CallError, connectionFailed } from "./call-error.ts";
 const firstPauseMs = 200;
 const maxPauseMs = 5_000;
 const dialMs = 20_000;
-const unavailable = 14;
-const deadlineExceeded = 4;
 
 /** How a link dials. */
 export interface LinkOptions {
@@ -45,7 +44,7 @@ export class Link {
    * made a moment ago: the pause after a failure grows from 200 ms to 5 s. Code 4 when the signal aborts.
    */
   async connection(signal: AbortSignal): Promise<Http2Connection> {
-    if (this.#closed) throw new CallError(unavailable, "the channel is closed");
+    if (this.#closed) throw new CallError(grpcStatus.unavailable, "the channel is closed");
     if (this.#connection?.usable === true) return this.#connection;
     if (this.#current === undefined) {
       if (this.#failure !== undefined && performance.now() < this.#notBefore) throw this.#failure;
@@ -111,7 +110,7 @@ async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
   let stop = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {
     const abort = (): void =>
-      reject(new CallError(deadlineExceeded, "there was no connection in time"));
+      reject(new CallError(grpcStatus.deadlineExceeded, "there was no connection in time"));
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     stop = () => signal.removeEventListener("abort", abort);

@@ -1,18 +1,10 @@
 // One call of the daemon: an HTTP/2 stream as the messages and the status that a method of ours deals with.
+import { grpcStatus } from "../errors/grpc-status.ts";
 import type { HeaderList, Http2Error } from "../http2/protocol.ts";
 import type { Http2Stream, StreamSink } from "../http2/stream.ts";
 import { SessionError, type CallMetadata, type MessageStream } from "./attachable.ts";
 import { encodeStatusMessage, frameHead, metadataOf } from "./frames.ts";
 import { MessageQueue } from "./messages.ts";
-
-/** gRPC status codes that the server itself gives. */
-export const grpcStatus = {
-  ok: 0,
-  cancelled: 1,
-  deadlineExceeded: 4,
-  unimplemented: 12,
-  internal: 13,
-} as const;
 
 const responseHead: HeaderList = [
   [":status", "200"],

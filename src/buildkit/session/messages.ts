@@ -1,10 +1,8 @@
 // The gRPC messages that come in on an HTTP/2 stream, for a reader with a pace of its own.
+import { grpcStatus } from "../errors/grpc-status.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import { SessionError } from "./attachable.ts";
 import { FrameReader, OversizedError } from "./frames.ts";
-
-const resourceExhausted = 8;
-const internal = 13;
 
 /** From so many waiting messages on, small ones are copied, for each may keep a whole read buffer alive. */
 const copyAfter = 256;
@@ -43,7 +41,8 @@ export class MessageQueue {
       messages = this.#reader.push(chunk);
     } catch (error) {
       const why = error instanceof Error ? error.message : "malformed";
-      const code = error instanceof OversizedError ? resourceExhausted : internal;
+      const code =
+        error instanceof OversizedError ? grpcStatus.resourceExhausted : grpcStatus.internal;
       this.end(new SessionError(code, why));
       return;
     }
@@ -61,7 +60,9 @@ export class MessageQueue {
   end(error?: unknown): void {
     if (this.#over !== undefined) return;
     const cutOff = (): object =>
-      this.#reader.partial ? { error: new SessionError(internal, "a message was cut off") } : {};
+      this.#reader.partial
+        ? { error: new SessionError(grpcStatus.internal, "a message was cut off") }
+        : {};
     this.#over = error === undefined ? cutOff() : { error };
     this.#wake?.();
   }

@@ -6,7 +6,8 @@ import { Http2Connection, type ConnectionOptions } from "../http2/connection.ts"
 import type { HeaderList } from "../http2/protocol.ts";
 import type { Http2Stream, StreamSink } from "../http2/stream.ts";
 import type { StreamMethod, UnaryMethod } from "./attachable.ts";
-import { grpcStatus, ServerCall } from "./call.ts";
+import { ServerCall } from "./call.ts";
+import { grpcStatus } from "../errors/grpc-status.ts";
 
 const serving = toBinary(
   HealthCheckResponseSchema,

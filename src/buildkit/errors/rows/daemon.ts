@@ -1,6 +1,7 @@
 // Failures of the daemon, of the way to it, and of what it allows; and of its history.
 // Texts as BuildKit v0.34.2 and the parts it is made of word them.
-import { grpc, type Row } from "./row.ts";
+import type { Row } from "./row.ts";
+import { grpcStatus } from "../grpc-status.ts";
 
 /** Rows about the daemon. Tried from the top. */
 export const daemonRows: readonly Row[] = [
@@ -40,14 +41,14 @@ export const daemonRows: readonly Row[] = [
     "TimedOut",
     "Builder",
     "retry",
-    { codes: [grpc.deadlineExceeded], detail: "Source" },
+    { codes: [grpcStatus.deadlineExceeded], detail: "Source" },
     "Something that the builder waited for did not answer in time: a registry, or the session's logins.",
   ],
   [
     "TimedOut",
     "Builder",
     "retry",
-    { codes: [grpc.deadlineExceeded], detail: "Vertex" },
+    { codes: [grpcStatus.deadlineExceeded], detail: "Vertex" },
     "Something that the builder waited for did not answer in time: a registry, or the session's logins.",
   ],
   [
@@ -61,7 +62,7 @@ export const daemonRows: readonly Row[] = [
     "BlobNotFound",
     "User",
     "final",
-    { codes: [grpc.notFound], text: /content digest|blob .*not found/ },
+    { codes: [grpcStatus.notFound], text: /content digest|blob .*not found/ },
     "The builder's history does not have this blob any more.",
   ],
   [
@@ -78,7 +79,7 @@ export const daemonRows: readonly Row[] = [
     "Builder",
     "final",
     {
-      codes: [grpc.unavailable],
+      codes: [grpcStatus.unavailable],
       text: /^no connection.*(?:certificate|tlsv1|SSL routines|wrong version number|handshake|altname|self.signed)/is,
     },
     "Check the CA, the client certificate and the server name.",
@@ -87,7 +88,7 @@ export const daemonRows: readonly Row[] = [
     "BuilderUnreachable",
     "Builder",
     "retry",
-    { codes: [grpc.unavailable], text: /^no connection: / },
+    { codes: [grpcStatus.unavailable], text: /^no connection: / },
     "Nothing answers at the builder's address.",
   ],
   [

@@ -1,6 +1,7 @@
 // Failures that nothing says more of.
 // Texts as BuildKit v0.34.2 and the parts it is made of word them.
-import { grpc, type Row } from "./row.ts";
+import type { Row } from "./row.ts";
+import { grpcStatus } from "../grpc-status.ts";
 
 /** The last rows; the very last always holds. Tried from the top. */
 export const endingRows: readonly Row[] = [
@@ -10,7 +11,7 @@ export const endingRows: readonly Row[] = [
     "User",
     "final",
     {
-      codes: [grpc.resourceExhausted],
+      codes: [grpcStatus.resourceExhausted],
       text: /message (?:with a size )?larger|larger than (?:max|\d+)|trying to send message/i,
     },
     "One message may have 16 MiB: ask for less, or read in parts.",
@@ -22,19 +23,25 @@ export const endingRows: readonly Row[] = [
     { text: /exceeds maximum allowed size of \d+ bytes|is larger than \d+ bytes/ },
     "One message may have 16 MiB: ask for less, or read in parts.",
   ],
-  ["BuilderLost", "Builder", "retry", { codes: [grpc.unavailable] }, "The builder went away."],
+  [
+    "BuilderLost",
+    "Builder",
+    "retry",
+    { codes: [grpcStatus.unavailable] },
+    "The builder went away.",
+  ],
   [
     "BuilderSilent",
     "Builder",
     "retry",
-    { codes: [grpc.deadlineExceeded] },
+    { codes: [grpcStatus.deadlineExceeded] },
     "The builder did not answer in time.",
   ],
   [
     "BuilderOverloaded",
     "Builder",
     "retry",
-    { codes: [grpc.resourceExhausted] },
+    { codes: [grpcStatus.resourceExhausted] },
     "The builder has too much to do.",
   ],
   [
@@ -44,7 +51,13 @@ export const endingRows: readonly Row[] = [
     { text: /context deadline exceeded|i\/o timeout|handshake timeout/ },
     "Something that the builder waited for did not answer in time.",
   ],
-  ["BuildStopped", "Builder", "retry", { codes: [grpc.cancelled] }, "The builder stopped it."],
+  [
+    "BuildStopped",
+    "Builder",
+    "retry",
+    { codes: [grpcStatus.cancelled] },
+    "The builder stopped it.",
+  ],
   ["BuildFailed", "User", "final", { detail: "Vertex" }, "See its last output."],
   ["SolveFailed", "Builder", "final", {}, "See the builder's log."],
 ];

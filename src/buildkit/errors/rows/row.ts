@@ -1,4 +1,4 @@
-// The form of one row of the error table, and the gRPC codes that rows name.
+// The form of one row of the error table.
 import type { ErrorClass } from "../../../errors/index.ts";
 
 /** What must hold for a row to be the failure; all that is given must. */
@@ -19,12 +19,3 @@ export type Row = readonly [
   when: RowCondition,
   advice: string,
 ];
-
-/** gRPC status codes. */
-export const grpc = {
-  cancelled: 1,
-  deadlineExceeded: 4,
-  notFound: 5,
-  resourceExhausted: 8,
-  unavailable: 14,
-} as const;

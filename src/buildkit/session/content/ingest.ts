@@ -1,12 +1,11 @@
 // One write into a content store: bytes in order, then a commit under the digest that they turned out to have.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { open, rename, rm, rmdir, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { SessionError } from "../attachable.ts";
 
-const failedPrecondition = 9;
-const outOfRange = 11;
 const rehashBytes = 1024 * 1024;
 
 /** Where a blob of this digest goes; rejects when it must not go there. */
@@ -60,7 +59,7 @@ export class Ingest {
     }
     if (at !== this.#offset) {
       throw new SessionError(
-        outOfRange,
+        grpcStatus.outOfRange,
         `write @${at} must occur at current offset ${this.#offset}`,
       );
     }
@@ -97,7 +96,10 @@ export class Ingest {
   }
 
   #mismatch(what: string): SessionError {
-    return new SessionError(failedPrecondition, `failed commit: unexpected commit ${what}`);
+    return new SessionError(
+      grpcStatus.failedPrecondition,
+      `failed commit: unexpected commit ${what}`,
+    );
   }
 
   async #rehash(): Promise<void> {

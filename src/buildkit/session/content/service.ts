@@ -1,5 +1,6 @@
 // containerd's content service over stores of ours (containerd.services.content.v1.Content): the daemon reads OCI
 // layouts and caches through it, and writes image layouts and caches. A header of each call names the store.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { EmptySchema, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import {
@@ -25,14 +26,6 @@ import type { Ingest } from "./ingest.ts";
 import type { StoredBlob, ContentStore, WriteStatus } from "./store.ts";
 
 const storeHeader = "buildkit-attachable-store-id";
-const invalidArgument = 3;
-const notFound = 5;
-const alreadyExists = 6;
-const permissionDenied = 7;
-const failedPrecondition = 9;
-const outOfRange = 11;
-const unimplemented = 12;
-const internal = 13;
 const listedAtOnce = 100;
 // Numbers of the enum WriteAction.
 const actionWrite = 1;
@@ -56,9 +49,9 @@ export function contentProvider(...uses: readonly StoreUse[]): Attachable {
   const choose = (metadata: CallMetadata): ContentStore => {
     const id = metadata.get(storeHeader)?.[0];
     if (id === undefined)
-      throw new SessionError(invalidArgument, `request lacks metadata ${storeHeader}`);
+      throw new SessionError(grpcStatus.invalidArgument, `request lacks metadata ${storeHeader}`);
     const store = stores.get(id);
-    if (store === undefined) throw new SessionError(notFound, `unknown store ${id}`);
+    if (store === undefined) throw new SessionError(grpcStatus.notFound, `unknown store ${id}`);
     return store;
   };
   return {
@@ -100,20 +93,27 @@ function unaryMethods(choose: (metadata: CallMetadata) => ContentStore) {
     unaryMethod(Content.method.update, (_request, _signal, metadata) => {
       choose(metadata);
       return Promise.reject(
-        new SessionError(failedPrecondition, "update not supported on immutable content store"),
+        new SessionError(
+          grpcStatus.failedPrecondition,
+          "update not supported on immutable content store",
+        ),
       );
     }),
     unaryMethod(Content.method.delete, (_request, _signal, metadata) => {
       choose(metadata);
       return Promise.reject(
-        new SessionError(permissionDenied, "a builder may not delete content of its client"),
+        new SessionError(
+          grpcStatus.permissionDenied,
+          "a builder may not delete content of its client",
+        ),
       );
     }),
   ];
 }
 
 function refuseFilters(filters: readonly string[]): void {
-  if (filters.length > 0) throw new SessionError(unimplemented, "filters are not supported");
+  if (filters.length > 0)
+    throw new SessionError(grpcStatus.unimplemented, "filters are not supported");
 }
 
 function wireInfo({ digest, size, createdAt, updatedAt }: StoredBlob) {
@@ -138,7 +138,7 @@ function wireStatus({ ref, offset, total, startedAt, updatedAt }: WriteStatus) {
 /** The one request of a call that answers with a stream. */
 async function requestOf(stream: MessageStream): Promise<Buffer> {
   for await (const message of stream.messages) return message;
-  throw new SessionError(internal, "the call has no request");
+  throw new SessionError(grpcStatus.internal, "the call has no request");
 }
 
 async function list(store: ContentStore, stream: MessageStream): Promise<void> {
@@ -157,7 +157,8 @@ async function read(store: ContentStore, stream: MessageStream): Promise<void> {
   const request = fromBinary(ReadContentRequestSchema, await requestOf(stream));
   const { size } = await store.info(request.digest);
   const from = Math.max(0, Number(request.offset));
-  if (from > size) throw new SessionError(outOfRange, `read past object length ${size} bytes`);
+  if (from > size)
+    throw new SessionError(grpcStatus.outOfRange, `read past object length ${size} bytes`);
   const wanted = Number(request.size);
   const length = wanted <= 0 ? size - from : Math.min(wanted, size - from);
   let at = from;
@@ -209,7 +210,7 @@ class WriteSession {
 
   static async begin(store: ContentStore, first: WriteContentRequest): Promise<WriteSession> {
     if (first.ref === "")
-      throw new SessionError(invalidArgument, "first message must have a reference");
+      throw new SessionError(grpcStatus.invalidArgument, "first message must have a reference");
     if (store.writable) await refuseExisting(store, first.expected);
     const ingest = await store.write(first.ref, Number(first.total));
     return new WriteSession(store, ingest, first);
@@ -242,12 +243,12 @@ class WriteSession {
     const at = Number(offset);
     // A commit from the start without bytes is about what was written, unless there is nothing.
     if (this.#total > 0 && at + data.length > this.#total)
-      throw new SessionError(failedPrecondition, "more bytes than were announced");
+      throw new SessionError(grpcStatus.failedPrecondition, "more bytes than were announced");
     if (data.length > 0 || (action === actionWrite && at === 0)) {
       await this.#ingest.write(data, at);
     } else if (at > 0 && at !== this.#ingest.offset) {
       throw new SessionError(
-        outOfRange,
+        grpcStatus.outOfRange,
         `write @${at} must occur at current offset ${this.#ingest.offset}`,
       );
     }
@@ -257,7 +258,8 @@ class WriteSession {
     try {
       return await this.#ingest.commit(this.#total, this.#expected);
     } catch (error) {
-      if (error instanceof SessionError && error.code === alreadyExists) await this.#drop();
+      if (error instanceof SessionError && error.code === grpcStatus.alreadyExists)
+        await this.#drop();
       throw error;
     }
   }
@@ -281,9 +283,9 @@ class WriteSession {
 async function refuseExisting(store: ContentStore, digest: string): Promise<void> {
   if (digest === "") return;
   const found = await store.info(digest).catch((error: unknown) => {
-    if (error instanceof SessionError && error.code === notFound) return undefined;
+    if (error instanceof SessionError && error.code === grpcStatus.notFound) return undefined;
     throw error;
   });
   if (found !== undefined)
-    throw new SessionError(alreadyExists, `blob with expected digest ${digest} exists`);
+    throw new SessionError(grpcStatus.alreadyExists, `blob with expected digest ${digest} exists`);
 }

@@ -1,5 +1,6 @@
 // The blobs of an OCI layout directory: what is there, and the writes that go on. As containerd's local store keeps
 // them: blobs/<algorithm>/<hex>, and ingest/<hash of the write's name>/{ref,total,data}.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { createHash } from "node:crypto";
 import { mkdir, open, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,12 +8,7 @@ import { SessionError } from "../attachable.ts";
 import { parseDigest } from "./digest.ts";
 import { Ingest } from "./ingest.ts";
 
-const invalidArgument = 3;
-const notFound = 5;
-const alreadyExists = 6;
 const exhausted = 8;
-const failedPrecondition = 9;
-const unavailable = 14;
 const readBytes = 1024 * 1024;
 const maxWrites = 256;
 
@@ -58,7 +54,7 @@ function isMissing(error: unknown): boolean {
 }
 
 function unknownRef(ref: string): SessionError {
-  return new SessionError(notFound, `write ${JSON.stringify(ref)}: not found`);
+  return new SessionError(grpcStatus.notFound, `write ${JSON.stringify(ref)}: not found`);
 }
 
 /**
@@ -84,7 +80,8 @@ class LayoutStore implements ContentStore {
       if (isMissing(error)) return undefined;
       throw error;
     });
-    if (found?.isFile() !== true) throw new SessionError(notFound, `content ${digest}: not found`);
+    if (found?.isFile() !== true)
+      throw new SessionError(grpcStatus.notFound, `content ${digest}: not found`);
     return { digest, size: found.size, createdAt: found.mtime, updatedAt: found.mtime };
   }
 
@@ -121,9 +118,9 @@ class LayoutStore implements ContentStore {
 
   async write(ref: string, total: number): Promise<Ingest> {
     if (!this.writable)
-      throw new SessionError(failedPrecondition, "this store is lent for reading only");
+      throw new SessionError(grpcStatus.failedPrecondition, "this store is lent for reading only");
     if (this.#writing.has(ref))
-      throw new SessionError(unavailable, `write ${JSON.stringify(ref)}: locked`);
+      throw new SessionError(grpcStatus.unavailable, `write ${JSON.stringify(ref)}: locked`);
     if (this.#writing.size >= maxWrites)
       throw new SessionError(exhausted, "too many writes at once");
     this.#writing.add(ref);
@@ -154,14 +151,17 @@ class LayoutStore implements ContentStore {
       const target = this.#blobPath(digest);
       await mkdir(join(target, ".."), { recursive: true });
       if ((await this.info(digest).catch(() => undefined)) === undefined) return target;
-      throw new SessionError(alreadyExists, `content ${digest}: already exists`);
+      throw new SessionError(grpcStatus.alreadyExists, `content ${digest}: already exists`);
     });
   }
 
   #blobPath(digest: string): string {
     const parsed = parseDigest(digest);
     if (parsed === undefined)
-      throw new SessionError(invalidArgument, `${JSON.stringify(digest)} failed validation`);
+      throw new SessionError(
+        grpcStatus.invalidArgument,
+        `${JSON.stringify(digest)} failed validation`,
+      );
     return join(this.#directory, "blobs", parsed.algorithm, parsed.hex);
   }
 

@@ -1,5 +1,6 @@
 // The entries of a tree on disk, as buildctl leaves them: modes with setuid, setgid and sticky, times, links, devices.
 // All belong to us, whatever the sender says of owners. Nothing here follows a symlink (confined.ts).
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { execFile } from "node:child_process";
 import {
   closeSync,
@@ -29,7 +30,6 @@ import {
 } from "./confined.ts";
 import type { Entry, Listing } from "./listing.ts";
 
-const invalidArgument = 3;
 const createFlags =
   constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const mknodMs = 10_000;
@@ -146,7 +146,10 @@ export function createHardLink(root: ConfinedRoot, { path, linkname }: Entry): v
       const first = root.directory(directory).at(name);
       const found = lstat(first);
       if (found === undefined || found.isSymbolicLink() || found.isDirectory())
-        throw new SessionError(invalidArgument, `the file behind hard link ${path} has changed`);
+        throw new SessionError(
+          grpcStatus.invalidArgument,
+          `the file behind hard link ${path} has changed`,
+        );
       linkSync(first, place);
     }),
   );
@@ -173,7 +176,10 @@ export async function createDevice(root: ConfinedRoot, entry: Entry): Promise<vo
     lutimesSync(full.startsWith("/proc/") ? made : full, fileTime(mtimeNs), fileTime(mtimeNs));
   } catch (error) {
     if (error instanceof SessionError) throw error;
-    throw new SessionError(invalidArgument, `device ${path} cannot be made here; it needs root`);
+    throw new SessionError(
+      grpcStatus.invalidArgument,
+      `device ${path} cannot be made here; it needs root`,
+    );
   } finally {
     closeSync(pin);
   }
@@ -181,7 +187,10 @@ export async function createDevice(root: ConfinedRoot, entry: Entry): Promise<vo
 
 function nameFor(pin: number, place: string | Buffer, name: string): string {
   if (typeof place !== "string")
-    throw new SessionError(invalidArgument, "a device whose name is no UTF-8 cannot be made");
+    throw new SessionError(
+      grpcStatus.invalidArgument,
+      "a device whose name is no UTF-8 cannot be made",
+    );
   return place.startsWith("/proc/self/") ? `/proc/${process.pid}/fd/${pin}/${name}` : place;
 }
 

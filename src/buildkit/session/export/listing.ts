@@ -1,12 +1,12 @@
 // Is what a sender lists a tree, and nothing but a tree? Each name, the order, parents before children, hard links
 // only to files that came before, and no more than fits in memory. As fsutil's receiver, which BuildKit uses. Pure.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { compareBytes, goMode } from "../filesync/tree.ts";
 import { bytesOf } from "../filesync/names.ts";
 import type { WireStat } from "../filesync/packets.ts";
 import { SessionError } from "../attachable.ts";
 import { splitPath } from "./confined.ts";
 
-const invalidArgument = 3;
 const exhausted = 8;
 const maxNameBytes = 255;
 const maxPathBytes = 4096;
@@ -45,7 +45,10 @@ function kindOf({ mode, linkname }: WireStat): EntryKind {
 
 function refuse(path: string, why: string): SessionError {
   const shown = JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path);
-  return new SessionError(invalidArgument, `the builder sent a bad path ${shown}: ${why}`);
+  return new SessionError(
+    grpcStatus.invalidArgument,
+    `the builder sent a bad path ${shown}: ${why}`,
+  );
 }
 
 /** By bytes, as Go compares strings. */

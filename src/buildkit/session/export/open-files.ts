@@ -1,5 +1,6 @@
 // The files whose bytes are coming in: collected into large writes, small files in one go, and never more in memory
 // or open than said here, whatever the sender does.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { writevSync } from "node:fs";
 import { SessionError } from "../attachable.ts";
 import type { ConfinedRoot } from "./confined.ts";
@@ -7,7 +8,6 @@ import { createFile, type NewFile } from "./entries.ts";
 import type { Entry } from "./listing.ts";
 import { writeAll } from "./pieces.ts";
 
-const invalidArgument = 3;
 const exhausted = 8;
 /** A sender of BuildKit's sends four files at once. */
 const maxOpen = 128;
@@ -70,7 +70,7 @@ export class OpenFiles {
   take(id: number, data: Uint8Array, weight: number): void {
     const file = this.#open.get(id);
     if (file === undefined || file.complete)
-      throw new SessionError(invalidArgument, `invalid file request ${id}`);
+      throw new SessionError(grpcStatus.invalidArgument, `invalid file request ${id}`);
     if (data.length === 0) {
       this.#end(id, file);
       return;
@@ -80,7 +80,7 @@ export class OpenFiles {
     file.received += data.length;
     if (file.received > file.entry.size)
       throw new SessionError(
-        invalidArgument,
+        grpcStatus.invalidArgument,
         `${file.entry.path} is longer than it was said to be`,
       );
     const copied = data.length < viewBytes;
@@ -113,7 +113,7 @@ export class OpenFiles {
   #end(id: number, file: OpenFile): void {
     if (file.received !== file.entry.size)
       throw new SessionError(
-        invalidArgument,
+        grpcStatus.invalidArgument,
         `${file.entry.path} is shorter than it was said to be`,
       );
     file.complete = true;

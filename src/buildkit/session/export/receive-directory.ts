@@ -1,6 +1,7 @@
 // Takes a tree from the daemon into a directory: the receiving side of fsutil's protocol (receive.go), inside of
 // moby.filesync.v1.FileSend/DiffCopy. STATs come in, REQs go out, DATA comes in; when all is on disk: FIN for FIN.
 // Directories are made as they are listed; links and devices come last, so that nothing is written past them.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { setImmediate } from "node:timers/promises";
 import { onAbort } from "../../rpc/channel.ts";
 import { SessionError, type MessageStream } from "../attachable.ts";
@@ -25,9 +26,7 @@ import {
 import { Listing, type Entry, type ListingLimits } from "./listing.ts";
 import { OpenFiles } from "./open-files.ts";
 
-const invalidArgument = 3;
 const exhausted = 8;
-const aborted = 10;
 /** Far more than the sender's queue of 128, and little enough that our requests never fill a window of 64 KiB. */
 const requestsAhead = 1024;
 const entriesAtOnce = 512;
@@ -78,11 +77,12 @@ async function left(signal: AbortSignal): Promise<void> {
 /** In words without our paths: the daemon keeps them in its history. */
 function failureOf(error: unknown): SessionError {
   if (error instanceof SessionError) return error;
-  if (error instanceof RangeError) return new SessionError(invalidArgument, error.message);
+  if (error instanceof RangeError)
+    return new SessionError(grpcStatus.invalidArgument, error.message);
   const code = errorCode(error);
   const what = code === "" ? "failed" : `failed with ${code}`;
   return new SessionError(
-    code === "ENOSPC" ? exhausted : aborted,
+    code === "ENOSPC" ? exhausted : grpcStatus.aborted,
     `writing the output directory ${what}`,
   );
 }
@@ -123,7 +123,10 @@ class Receiver {
     await Promise.race([
       this.#complete.promise,
       reading.then(() => {
-        throw new SessionError(aborted, "the builder left before its files were complete");
+        throw new SessionError(
+          grpcStatus.aborted,
+          "the builder left before its files were complete",
+        );
       }),
     ]);
     await this.#finish();
@@ -162,14 +165,21 @@ class Receiver {
       case packetType.fin:
         return true;
       case packetType.error:
-        throw new SessionError(aborted, `error from sender: ${packet.data.toString("utf8")}`);
+        throw new SessionError(
+          grpcStatus.aborted,
+          `error from sender: ${packet.data.toString("utf8")}`,
+        );
       default:
-        throw new SessionError(invalidArgument, `unexpected packet of type ${packet.type}`);
+        throw new SessionError(
+          grpcStatus.invalidArgument,
+          `unexpected packet of type ${packet.type}`,
+        );
     }
   }
 
   #list(stat: WireStat): void {
-    if (this.#listed) throw new SessionError(invalidArgument, "an entry after the end of the list");
+    if (this.#listed)
+      throw new SessionError(grpcStatus.invalidArgument, "an entry after the end of the list");
     const entry = this.#listing.add(stat);
     const id = this.#nextId++;
     switch (entry.kind) {

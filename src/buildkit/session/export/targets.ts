@@ -1,5 +1,6 @@
 // The outputs of a build that come to us (moby.filesync.v1.FileSend): each exporter of the request names its own
 // target by its place in the list. One method carries files (oci, docker, tar) and directories (local).
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import type { Writable } from "node:stream";
 import { FileSend } from "../../../gen/moby/filesync/v1/filesync_pb.ts";
 import { methodPath } from "../../rpc/channel.ts";
@@ -14,12 +15,7 @@ import { errorCode } from "./confined.ts";
 import { fileSink, streamSink, type FileSink } from "./file-sink.ts";
 import { receiveDirectory } from "./receive-directory.ts";
 
-const invalidArgument = 3;
-const notFound = 5;
-const alreadyExists = 6;
 const exhausted = 8;
-const failedPrecondition = 9;
-const aborted = 10;
 const exporterId = "buildkit-attachable-exporter-id";
 const multiPlatform = "buildkit-exporter-multi-platform";
 const metadataPrefix = "exporter-md-";
@@ -88,7 +84,8 @@ export function exportReceiver(targets: Readonly<Record<number, ExportTarget>>):
         handle(stream) {
           const id = stream.metadata.get(exporterId)?.[0] ?? "0";
           const target = byId.get(id);
-          if (target === undefined) throw new SessionError(notFound, `exporter ${id} not found`);
+          if (target === undefined)
+            throw new SessionError(grpcStatus.notFound, `exporter ${id} not found`);
           return target.kind === "file" ? receiveFile(target, stream) : receiveTree(target, stream);
         },
       },
@@ -101,7 +98,7 @@ async function receiveTree(target: DirectoryTarget, stream: MessageStream): Prom
   // Without it each platform comes in a stream of its own, and would remove the others.
   if (deleteOthers && stream.metadata.get(multiPlatform)?.includes("1") !== true) {
     throw new SessionError(
-      failedPrecondition,
+      grpcStatus.failedPrecondition,
       "mode=delete needs a BuildKit that sends all platforms at once (0.31 or later)",
     );
   }
@@ -124,14 +121,16 @@ function exportMetadata(metadata: CallMetadata): ExportMetadata {
 async function receiveFile(target: FileTarget, stream: MessageStream): Promise<void> {
   try {
     const sink = await target.open(exportMetadata(stream.metadata));
-    if (sink === undefined) throw new SessionError(alreadyExists, "target already exists");
+    if (sink === undefined)
+      throw new SessionError(grpcStatus.alreadyExists, "target already exists");
     await fill(sink, stream);
   } catch (error) {
     if (error instanceof SessionError) throw error;
-    if (error instanceof RangeError) throw new SessionError(invalidArgument, error.message);
+    if (error instanceof RangeError)
+      throw new SessionError(grpcStatus.invalidArgument, error.message);
     const code = errorCode(error);
     const what = code === "" ? "failed" : `failed with ${code}`;
-    const status = code === "ENOSPC" ? exhausted : aborted;
+    const status = code === "ENOSPC" ? exhausted : grpcStatus.aborted;
     throw new SessionError(status, `writing the output file ${what}`);
   }
 }
@@ -143,7 +142,7 @@ async function fill(sink: FileSink, stream: MessageStream): Promise<void> {
       if (full !== undefined) await full;
     }
     // A stream that was cut ends like one that is complete, but for the signal.
-    if (stream.signal.aborted) throw new SessionError(aborted, "the builder broke off");
+    if (stream.signal.aborted) throw new SessionError(grpcStatus.aborted, "the builder broke off");
   } catch (error) {
     await sink.abort();
     throw error;

@@ -1,5 +1,6 @@
 // Serves trees to the daemon: moby.filesync.v1.FileSync/DiffCopy, the sending side of fsutil's protocol.
 // STAT for every entry, an empty STAT at the end; for each REQ the file's DATA and an empty DATA; FIN for FIN.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { FileSync } from "../../../gen/moby/filesync/v1/filesync_pb.ts";
 import { methodPath } from "../../rpc/channel.ts";
 import {
@@ -14,10 +15,6 @@ import { faultOf } from "./sending/thread-messages.ts";
 import { startThread, ThreadFault } from "./sending/thread.ts";
 import type { Tree } from "./tree.ts";
 import { Walker, type Selection, type WalkEntry } from "./walk.ts";
-
-const notFound = 5;
-const invalidArgument = 3;
-const aborted = 10;
 
 /** Names that are looked at before a worker is started: 1,000 take about 10 ms, a worker's start takes longer. */
 const inlineSteps = 1_000;
@@ -49,7 +46,7 @@ async function serve(
   const name = stream.metadata.get("dir-name")?.[0] ?? "";
   const tree = Object.hasOwn(directories, name) ? directories[name] : undefined;
   if (tree === undefined)
-    throw new SessionError(notFound, `no access allowed to dir ${JSON.stringify(name)}`);
+    throw new SessionError(grpcStatus.notFound, `no access allowed to dir ${JSON.stringify(name)}`);
   try {
     await send(tree, selectionOf(stream.metadata), stream);
   } catch (error) {
@@ -64,11 +61,11 @@ function failureOf(error: unknown, directory: string): SessionError {
   if (error instanceof SessionError) return error;
   const { name, message, code } = error instanceof ThreadFault ? error.fault : faultOf(error);
   if (name === "SyntaxError" || name === "RangeError")
-    return new SessionError(invalidArgument, message);
+    return new SessionError(grpcStatus.invalidArgument, message);
   const what = `local directory ${JSON.stringify(directory)}`;
-  if (code === "ENOENT") return new SessionError(notFound, `${what} is not there`);
+  if (code === "ENOENT") return new SessionError(grpcStatus.notFound, `${what} is not there`);
   const how = code === "" ? "failed" : `failed with ${code}`;
-  return new SessionError(aborted, `reading ${what} ${how}`);
+  return new SessionError(grpcStatus.aborted, `reading ${what} ${how}`);
 }
 
 /** A sync under way, on this thread or another. */
@@ -83,7 +80,7 @@ async function send(tree: Tree, selection: Selection, stream: MessageStream): Pr
   const sending = begin(tree, selection, stream);
   const gone = new Promise<never>((_resolve, reject) => {
     const leave = (): void =>
-      reject(new SessionError(aborted, "the receiver left before it was done"));
+      reject(new SessionError(grpcStatus.aborted, "the receiver left before it was done"));
     if (stream.signal.aborted) leave();
     stream.signal.addEventListener("abort", leave, { once: true });
   });
@@ -139,12 +136,18 @@ async function receive(stream: MessageStream, sending: Sending): Promise<void> {
           void stream.send(finPacket());
           return;
         case packetType.error:
-          throw new SessionError(aborted, `error from receiver: ${packet.data.toString("utf8")}`);
+          throw new SessionError(
+            grpcStatus.aborted,
+            `error from receiver: ${packet.data.toString("utf8")}`,
+          );
         default:
-          throw new SessionError(invalidArgument, `unexpected packet of type ${packet.type}`);
+          throw new SessionError(
+            grpcStatus.invalidArgument,
+            `unexpected packet of type ${packet.type}`,
+          );
       }
     }
     if (wanted.length > 0) sending.request(wanted);
   }
-  throw new SessionError(aborted, "the receiver left before it was done");
+  throw new SessionError(grpcStatus.aborted, "the receiver left before it was done");
 }

@@ -2,6 +2,7 @@
 // The daemon asks GetTokenAuthority first. A public key says "we fetch tokens for this registry": from then on
 // it only ever sees tokens. UNIMPLEMENTED says "fetch them yourself": it asks Credentials (v0.34.2,
 // util/resolver/authorizer.go). We say the former when the registry answers us, too, with a Bearer challenge.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import {
   createHmac,
   createPrivateKey,
@@ -22,10 +23,6 @@ import { fetchToken, probe } from "../../../registry/token.ts";
 import { SessionError, type Attachable } from "../attachable.ts";
 import { unaryMethod } from "../unary.ts";
 
-const permissionDenied = 7;
-const unimplemented = 12;
-const unavailable = 14;
-const unauthenticated = 16;
 const probeMs = 5_000;
 
 /** How logins are given out. */
@@ -87,7 +84,10 @@ class TokenAuthority {
     const login = loginForHost(this.#config, host);
     const ours = login !== undefined && (await this.#weFetchTokens(host, login, signal));
     if (!ours)
-      throw new SessionError(unimplemented, `tokens for ${host} are for the daemon to fetch`);
+      throw new SessionError(
+        grpcStatus.unimplemented,
+        `tokens for ${host} are for the daemon to fetch`,
+      );
     return { publicKey: rawPublicKey(this.#key(host, salt)) };
   }
 
@@ -104,7 +104,7 @@ class TokenAuthority {
     // A daemon, or a registry that lies to it, must not have our login sent to a server of its choice.
     if (login?.kind !== "registryToken" && this.#realms.get(wish.host) !== wish.realm) {
       throw new SessionError(
-        permissionDenied,
+        grpcStatus.permissionDenied,
         `registry ${wish.host} has not named this realm to us`,
       );
     }
@@ -114,7 +114,10 @@ class TokenAuthority {
       return { token: found.token, expiresIn: BigInt(found.expiresInSeconds), issuedAt };
     } catch (error) {
       if (!(error instanceof KilnError)) throw error;
-      throw new SessionError(error.retryable ? unavailable : unauthenticated, tokenFailure(error));
+      throw new SessionError(
+        error.retryable ? grpcStatus.unavailable : grpcStatus.unauthenticated,
+        tokenFailure(error),
+      );
     }
   }
 

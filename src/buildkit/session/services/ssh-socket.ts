@@ -1,11 +1,11 @@
 // A socket of this machine for a build: an ssh-agent's, with only its harmless requests let through, or any
 // service's, byte for byte. Paths are the caller's; the daemon only names their ids.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { connect, type Socket } from "node:net";
 import { SessionError, type MessageStream } from "../attachable.ts";
 import { bytesHead, bytesOf } from "../bytes-message.ts";
 import { AgentFrames, agentFailure, agentFrame, forwardable } from "./ssh-agent.ts";
 
-const unavailable = 14;
 const connectMs = 5_000;
 
 /** Connects to a unix socket. Rejects with SessionError UNAVAILABLE, which does not tell the path. */
@@ -20,7 +20,10 @@ export async function dialSocket(path: string, signal: AbortSignal): Promise<Soc
   } catch (error) {
     socket.destroy();
     const code = error instanceof Error && "code" in error ? String(error.code) : "no answer";
-    throw new SessionError(unavailable, `the socket behind this ssh id does not answer: ${code}`);
+    throw new SessionError(
+      grpcStatus.unavailable,
+      `the socket behind this ssh id does not answer: ${code}`,
+    );
   }
   socket.on("error", () => {}); // "close" tells
   return socket;
@@ -95,7 +98,8 @@ async function ask(
   if (allowed === undefined) return agentFailure();
   socket.write(allowed);
   const { done, value } = await answers.next();
-  if (done === true) throw new SessionError(unavailable, "the ssh agent closed its socket");
+  if (done === true)
+    throw new SessionError(grpcStatus.unavailable, "the ssh agent closed its socket");
   return agentFrame(value);
 }
 

@@ -1,5 +1,6 @@
 // SSH for a build: `RUN --mount=type=ssh` and git over SSH (moby.sshforward.v1.SSH), served from private keys, from
 // an agent's socket, or from any socket.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { SSH } from "../../../gen/moby/sshforward/v1/ssh_pb.ts";
 import { methodPath } from "../../rpc/channel.ts";
 import { SessionError, type Attachable, type MessageStream } from "../attachable.ts";
@@ -7,8 +8,6 @@ import { bytesHead, bytesOf } from "../bytes-message.ts";
 import { AgentConversation, parsePrivateKey, type AgentKey } from "./ssh-agent.ts";
 import { dialSocket, pipe, relayAgent } from "./ssh-socket.ts";
 import { unaryMethod } from "../unary.ts";
-
-const notFound = 5;
 
 /** What stands behind one id; paths are those of unix sockets. */
 export type SshSource =
@@ -38,7 +37,8 @@ export function sshProvider(sources: SshKeys): Attachable {
   );
   const forwardFor = (id: string): Forward => {
     const forward = forwards.get(id === "" ? "default" : id);
-    if (forward === undefined) throw new SessionError(notFound, `unset ssh forward key ${id}`);
+    if (forward === undefined)
+      throw new SessionError(grpcStatus.notFound, `unset ssh forward key ${id}`);
     return forward;
   };
   return {

@@ -1,12 +1,12 @@
 // A build's context that comes from a stream of ours, such as stdin (moby.upload.v1.Upload): the daemon fetches
 // the address http://buildkit-session/<id> from the session instead of the network. A tar, or a bare Dockerfile.
+import { grpcStatus } from "../../errors/grpc-status.ts";
 import { Upload } from "../../../gen/moby/upload/v1/upload_pb.ts";
 import { methodPath } from "../../rpc/channel.ts";
 import { SessionError, type Attachable, type MessageStream } from "../attachable.ts";
 import { bytesHead } from "../bytes-message.ts";
 import { newSessionId } from "../session.ts";
 
-const notFound = 5;
 const pieceBytes = 256 * 1024;
 
 /** Streams that a build may fetch, and where. */
@@ -29,7 +29,10 @@ export function uploadProvider(...bodies: readonly AsyncIterable<Uint8Array>[]):
             const id = (stream.metadata.get("urlpath")?.[0] ?? "").split("/").at(-1) ?? "";
             const body = waiting.get(id);
             if (body === undefined)
-              throw new SessionError(notFound, `no http response from session for ${id}`);
+              throw new SessionError(
+                grpcStatus.notFound,
+                `no http response from session for ${id}`,
+              );
             waiting.delete(id);
             await send(body, stream);
           },
