@@ -21,6 +21,8 @@ export const healthMethod = "/grpc.health.v1.Health/Check";
 export interface SessionServer {
   /** Settles when the connection is over, for whatever reason. */
   readonly closed: Promise<Error | undefined>;
+  /** Resolves once no method is in flight: what a cut one had begun, such as half a file, is removed by then. */
+  settled(): Promise<void>;
   /** Ends it at once; methods in flight see their signal abort. */
   destroy(): void;
 }
@@ -36,6 +38,7 @@ export function serveSession(
     role: "server",
     accept: (stream, headers) => accept(stream, headers),
   });
+  const running = new Set<Promise<void>>();
   const accept = (stream: Http2Stream, headers: HeaderList): StreamSink => {
     const call = new ServerCall(stream, headers);
     const path = headers.find(([name]) => name === ":path")?.[1] ?? "";
@@ -45,11 +48,18 @@ export function serveSession(
       call.finish(grpcStatus.unimplemented, `this session does not answer ${path}`);
     else {
       if (method.kind === "stream") connection.widen(stream);
-      void answer(call, method).catch((error: unknown) => call.fail(error));
+      const answered = answer(call, method)
+        .catch((error: unknown) => call.fail(error))
+        .finally(() => running.delete(answered));
+      running.add(answered);
     }
     return call;
   };
-  return { closed: connection.closed, destroy: () => connection.destroy() };
+  return {
+    closed: connection.closed,
+    settled: async () => void (await Promise.all(running)),
+    destroy: () => connection.destroy(),
+  };
 }
 
 function answerHealth(call: ServerCall): void {

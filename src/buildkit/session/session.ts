@@ -22,7 +22,10 @@ export interface Session {
   readonly id: string;
   /** Settles when the daemon is gone from it: with the error of the Session call, or undefined after a clean end. */
   readonly ended: Promise<Error | undefined>;
-  /** Ends it and waits for the daemon's end, at most 5 s; then cuts. Only after the solve is over. */
+  /**
+   * Ends it and waits for the daemon's end, at most 5 s; then cuts. Waits, at most 5 s again, for what the end cut
+   * off, such as the removal of half a file. Only after the solve is over.
+   */
   close(): Promise<void>;
 }
 
@@ -57,6 +60,8 @@ function sessionHeaders(id: string, options: SessionOptions): CallHeaders {
 /** What an opened way of a session can do. */
 interface Way {
   readonly ended: Promise<Error | undefined>;
+  /** Resolves once no method of ours is in flight. */
+  settled(): Promise<void>;
   /** Asks the daemon to end it. */
   end(): void;
   /** Ends it at once. */
@@ -86,7 +91,8 @@ export function sessionOnLink(link: Link, options: SessionOptions): Session {
       sendFrameBytes: tunnelFrameBytes,
     });
     void ended.then(() => server.destroy());
-    return { ended, end: () => stream.end(), cut: () => stream.reset() };
+    const settled = (): Promise<void> => server.settled();
+    return { ended, settled, end: () => stream.end(), cut: () => stream.reset() };
   });
 }
 
@@ -105,7 +111,7 @@ export function sessionOnBytes(
     const bytes = await dial(sessionHeaders(id, options), signal);
     const server = serveSession(bytes, methods, { keepalive });
     const cut = (): void => server.destroy();
-    return { ended: server.closed, end: cut, cut };
+    return { ended: server.closed, settled: () => server.settled(), end: cut, cut };
   });
 }
 
@@ -123,6 +129,14 @@ function sessionOf(id: string, open: (signal: AbortSignal) => Promise<Way>): Ses
       const cut = setTimeout(() => way?.cut(), closeDeadlineMs);
       await ended;
       clearTimeout(cut);
+      await settledOrLate(way);
     },
   };
+}
+
+async function settledOrLate(way: Way | undefined): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, closeDeadlineMs);
+  await Promise.race([way?.settled(), late.promise]);
+  clearTimeout(timer);
 }

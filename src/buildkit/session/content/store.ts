@@ -8,7 +8,6 @@ import { SessionError } from "../attachable.ts";
 import { parseDigest } from "./digest.ts";
 import { Ingest } from "./ingest.ts";
 
-const exhausted = 8;
 const readBytes = 1024 * 1024;
 const maxWrites = 256;
 
@@ -122,7 +121,7 @@ class LayoutStore implements ContentStore {
     if (this.#writing.has(ref))
       throw new SessionError(grpcStatus.unavailable, `write ${JSON.stringify(ref)}: locked`);
     if (this.#writing.size >= maxWrites)
-      throw new SessionError(exhausted, "too many writes at once");
+      throw new SessionError(grpcStatus.resourceExhausted, "too many writes at once");
     this.#writing.add(ref);
     try {
       const ingest = await this.#begin(ref, total);

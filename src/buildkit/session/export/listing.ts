@@ -7,7 +7,6 @@ import type { WireStat } from "../filesync/packets.ts";
 import { SessionError } from "../attachable.ts";
 import { splitPath } from "./confined.ts";
 
-const exhausted = 8;
 const maxNameBytes = 255;
 const maxPathBytes = 4096;
 const socketBit = 0x01000000;
@@ -99,7 +98,10 @@ export class Listing {
     const fits =
       this.#paths.size < this.#limits.maxEntries && this.#nameBytes <= this.#limits.maxNameBytes;
     if (!fits)
-      throw new SessionError(exhausted, "the builder sent more files than this export may have");
+      throw new SessionError(
+        grpcStatus.resourceExhausted,
+        "the builder sent more files than this export may have",
+      );
   }
 
   #checkOrder(path: string, kind: EntryKind): void {

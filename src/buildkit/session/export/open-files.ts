@@ -8,7 +8,6 @@ import { createFile, type NewFile } from "./entries.ts";
 import type { Entry } from "./listing.ts";
 import { writeAll } from "./pieces.ts";
 
-const exhausted = 8;
 /** A sender of BuildKit's sends four files at once. */
 const maxOpen = 128;
 /** A file up to this size is written at once when it is complete: the calls cost more than the bytes. */
@@ -76,7 +75,10 @@ export class OpenFiles {
       return;
     }
     if (file.received === 0 && ++this.#active > maxOpen)
-      throw new SessionError(exhausted, "the builder sends too many files at once");
+      throw new SessionError(
+        grpcStatus.resourceExhausted,
+        "the builder sends too many files at once",
+      );
     file.received += data.length;
     if (file.received > file.entry.size)
       throw new SessionError(

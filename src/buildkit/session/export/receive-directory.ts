@@ -26,7 +26,6 @@ import {
 import { Listing, type Entry, type ListingLimits } from "./listing.ts";
 import { OpenFiles } from "./open-files.ts";
 
-const exhausted = 8;
 /** Far more than the sender's queue of 128, and little enough that our requests never fill a window of 64 KiB. */
 const requestsAhead = 1024;
 const entriesAtOnce = 512;
@@ -82,7 +81,7 @@ function failureOf(error: unknown): SessionError {
   const code = errorCode(error);
   const what = code === "" ? "failed" : `failed with ${code}`;
   return new SessionError(
-    code === "ENOSPC" ? exhausted : grpcStatus.aborted,
+    code === "ENOSPC" ? grpcStatus.resourceExhausted : grpcStatus.aborted,
     `writing the output directory ${what}`,
   );
 }
@@ -203,7 +202,10 @@ class Receiver {
   #listFile(id: number, entry: Entry): void {
     this.#bytes += entry.size;
     if (!(entry.size >= 0 && this.#bytes <= this.#options.maxBytes))
-      throw new SessionError(exhausted, "the builder sends more bytes than this export may have");
+      throw new SessionError(
+        grpcStatus.resourceExhausted,
+        "the builder sends more bytes than this export may have",
+      );
     if (entry.size === 0) createFile(this.#root, entry).finish();
     else this.#waiting.push({ id, entry });
   }

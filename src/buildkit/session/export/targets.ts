@@ -15,7 +15,6 @@ import { errorCode } from "./confined.ts";
 import { fileSink, streamSink, type FileSink } from "./file-sink.ts";
 import { receiveDirectory } from "./receive-directory.ts";
 
-const exhausted = 8;
 const exporterId = "buildkit-attachable-exporter-id";
 const multiPlatform = "buildkit-exporter-multi-platform";
 const metadataPrefix = "exporter-md-";
@@ -130,7 +129,7 @@ async function receiveFile(target: FileTarget, stream: MessageStream): Promise<v
       throw new SessionError(grpcStatus.invalidArgument, error.message);
     const code = errorCode(error);
     const what = code === "" ? "failed" : `failed with ${code}`;
-    const status = code === "ENOSPC" ? exhausted : grpcStatus.aborted;
+    const status = code === "ENOSPC" ? grpcStatus.resourceExhausted : grpcStatus.aborted;
     throw new SessionError(status, `writing the output file ${what}`);
   }
 }

@@ -38,6 +38,7 @@ export function connection(...attachables: Attachable[]): Connection {
       theirs.destroy();
       server.destroy();
       await server.closed;
+      await server.settled();
     },
   };
 }
