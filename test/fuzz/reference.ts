@@ -22,17 +22,25 @@ export async function reference(): Promise<Reference> {
   const child = spawn(await binary("filesync-reference"), {
     stdio: ["pipe", "pipe", "ignore"], // upstream's scanner reports odd characters on stderr
   });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  // Not readline's async iterator: it pauses its stream for a full queue, and once in some hundred thousand lines
+  // was never resumed.
+  const lines = createInterface({ input: child.stdout });
+  let verdicts: unknown[] = [];
+  let wanted = { count: 0, done: () => {} };
+  lines.on("line", (line) => {
+    verdicts.push(JSON.parse(line));
+    if (verdicts.length >= wanted.count) wanted.done();
+  });
+  lines.on("close", () => wanted.done());
   return {
     async ask(questions) {
       const text = questions.map((question) => `${JSON.stringify(question)}\n`).join("");
+      const { promise, resolve } = Promise.withResolvers<void>();
+      verdicts = [];
+      wanted = { count: questions.length, done: resolve };
       child.stdin.write(text);
-      const verdicts: unknown[] = [];
-      while (verdicts.length < questions.length) {
-        const line = await lines.next();
-        if (line.done === true) throw new Error("the reference ended");
-        verdicts.push(JSON.parse(line.value));
-      }
+      await promise;
+      if (verdicts.length < questions.length) throw new Error("the reference ended");
       return verdicts;
     },
     async stop() {

@@ -1,10 +1,10 @@
 // Kiln's Builder slice put together in this process against a real API server, as operator.ts does, and
 // what a test does in place of the kubelet that is not there.
 
+import { roleBindings, roles } from "../kube/rbac.ts";
 import { randomInt } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { V1Role, V1RoleBinding } from "@kubernetes/client-node";
 import { pino, type Logger } from "pino";
 import { customResourceDefinitions } from "../../../src/api/crd.ts";
 import type { BuilderSpecInput, BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
@@ -28,7 +28,6 @@ import {
   deployments,
   namespaces,
   pods,
-  resourceType,
   secrets,
   serviceAccounts,
   statefulSets,
@@ -49,19 +48,6 @@ import {
 
 export const kilnNamespace = "kiln-system";
 const silent: Logger = pino({ level: process.env["KILN_TEST_LOG"] ?? "silent" });
-const rbac = "rbac.authorization.k8s.io/v1";
-const roles = resourceType<Builtin<V1Role>>({
-  apiVersion: rbac,
-  kind: "Role",
-  plural: "roles",
-  namespaced: true,
-});
-const bindings = resourceType<Builtin<V1RoleBinding>>({
-  apiVersion: rbac,
-  kind: "RoleBinding",
-  plural: "rolebindings",
-  namespaced: true,
-});
 
 /** Aborts a test's request when it takes far too long. */
 export const soon = (): AbortSignal => AbortSignal.timeout(60_000);
@@ -220,7 +206,7 @@ export class Kiln {
     await this.client.create(roles, { metadata, rules: [rule] } as never, soon());
     const subjects = [{ kind: "ServiceAccount", name: account, namespace }];
     const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: metadata.name };
-    await this.client.create(bindings, { metadata, subjects, roleRef } as never, soon());
+    await this.client.create(roleBindings, { metadata, subjects, roleRef } as never, soon());
   }
 
   /** The workload of Builder `main`, once it is there. */

@@ -4,17 +4,14 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import {
-  connect,
   contentProvider,
   exportReceiver,
   layoutExport,
-  parseEndpoint,
   toDirectory,
   toFile,
-  type BuildkitClient,
   type ExportMetadata,
 } from "../../../src/buildkit/index.ts";
-import { buildkitd, scratch, type Buildkitd, type Scratch } from "../../cluster/index.ts";
+import { daemonPlace } from "./daemon-place.ts";
 import { assertSameTree, build, buildByBuildctl } from "./outputs.ts";
 import { failure } from "./solving.ts";
 
@@ -35,38 +32,19 @@ const platforms = { platform: "linux/amd64,linux/arm64" };
 const epochFlags = ["--opt", "build-arg:SOURCE_DATE_EPOCH=1700000000"];
 
 describe("outputs that a build sends us", () => {
-  let daemon: Buildkitd;
-  let client: BuildkitClient;
-  let place: Scratch;
-  let folder: string;
-  let count = 0;
-
-  before(async () => {
-    daemon = await buildkitd();
-    client = connect(parseEndpoint(daemon.address));
-    place = scratch("exports");
-  });
-
-  after(async () => {
-    client.close();
-    await daemon.stop();
-    place.remove();
-  });
-
-  beforeEach(() => {
-    folder = path.join(place.folder, `t${count++}`);
-    mkdirSync(folder);
-  });
-
-  const at = (...names: string[]): string => path.join(folder, ...names);
+  const place = daemonPlace("exports");
+  const at = (...names: string[]): string => place.at(...names);
 
   it("local: the same tree as buildctl's, with links, modes, devices and times", async () => {
-    await build(client, {
+    await build(place.client, {
       dockerfile: odd,
       request: { exporters: [{ type: "local", attrs: {} }] },
       attachables: [exportReceiver({ 0: toDirectory(at("ours")) })],
     });
-    await buildByBuildctl(daemon, folder, odd, ["--output", `type=local,dest=${at("theirs")}`]);
+    await buildByBuildctl(place.daemon, place.folder, odd, [
+      "--output",
+      `type=local,dest=${at("theirs")}`,
+    ]);
     assertSameTree(at("ours"), at("theirs"));
     assert.equal(readdirSync(at("ours/odd/many")).length, 1500);
     assert.ok(statSync(at("ours/odd/null")).isCharacterDevice());
@@ -76,7 +54,7 @@ describe("outputs that a build sends us", () => {
     mkdirSync(at("out"));
     writeFileSync(at("out", "mine"), "x");
     const run = (mode: "copy" | "delete") =>
-      build(client, {
+      build(place.client, {
         dockerfile: small,
         request: { exporters: [{ type: "local", attrs: { mode } }] },
         attachables: [exportReceiver({ 0: toDirectory(at("out"), { mode }) })],
@@ -89,12 +67,12 @@ describe("outputs that a build sends us", () => {
 
   for (const mode of ["copy", "delete"] as const) {
     it(`local: two platforms into one directory, mode=${mode}`, async () => {
-      await build(client, {
+      await build(place.client, {
         dockerfile: small,
         request: { exporters: [{ type: "local", attrs: { mode } }], frontendAttrs: platforms },
         attachables: [exportReceiver({ 0: toDirectory(at("ours"), { mode }) })],
       });
-      await buildByBuildctl(daemon, folder, small, [
+      await buildByBuildctl(place.daemon, place.folder, small, [
         "--opt",
         "platform=linux/amd64,linux/arm64",
         "--output",
@@ -114,7 +92,7 @@ describe("outputs that a build sends us", () => {
 
   it("local: no folders of platforms with platform-split=false", async () => {
     const dockerfile = "FROM scratch\nARG TARGETARCH\nCOPY Dockerfile /$TARGETARCH\n";
-    await build(client, {
+    await build(place.client, {
       dockerfile,
       request: {
         exporters: [{ type: "local", attrs: { "platform-split": "false" } }],
@@ -126,7 +104,7 @@ describe("outputs that a build sends us", () => {
   });
 
   it("local: attestations beside the files", async () => {
-    await build(client, {
+    await build(place.client, {
       dockerfile: small,
       request: {
         exporters: [{ type: "local", attrs: { "attestation-prefix": "att-" } }],
@@ -142,13 +120,13 @@ describe("outputs that a build sends us", () => {
       let told: ExportMetadata = new Map();
       const target = toFile(at("ours"), (metadata) => (told = metadata));
       const attrs = type === "tar" ? {} : { name: "docker.io/library/app:1" };
-      const result = await build(client, {
+      const result = await build(place.client, {
         dockerfile: odd,
         request: { exporters: [{ type, attrs }], frontendAttrs: epoch },
         attachables: [exportReceiver({ 0: target })],
       });
       const named = type === "tar" ? "" : ",name=docker.io/library/app:1";
-      await buildByBuildctl(daemon, folder, odd, [
+      await buildByBuildctl(place.daemon, place.folder, odd, [
         ...epochFlags,
         "--output",
         `type=${type},dest=${at("theirs")}${named}`,
@@ -161,21 +139,21 @@ describe("outputs that a build sends us", () => {
   it("oci: a layout in a directory with tar=false, as buildctl's", async () => {
     const exporter = { type: "oci", attrs: { name: "docker.io/library/app:1" } };
     const layout = await layoutExport(at("ours"), exporter);
-    const result = await build(client, {
+    const result = await build(place.client, {
       dockerfile: odd,
       request: { exporters: [layout.exporter], frontendAttrs: epoch },
       attachables: [contentProvider(layout.use)],
     });
     await layout.afterSolve(result);
     const output = `type=oci,tar=false,dest=${at("theirs")},name=docker.io/library/app:1`;
-    await buildByBuildctl(daemon, folder, odd, [...epochFlags, "--output", output]);
+    await buildByBuildctl(place.daemon, place.folder, odd, [...epochFlags, "--output", output]);
     const blobs = (root: string) => readdirSync(path.join(root, "blobs/sha256")).sort();
     assert.deepEqual(blobs(at("ours")), blobs(at("theirs")));
     const index = (root: string): unknown =>
       JSON.parse(readFileSync(path.join(root, "index.json"), "utf8"));
     assert.deepEqual(index(at("ours")), index(at("theirs")));
     // A second export of the same finds all blobs there.
-    await build(client, {
+    await build(place.client, {
       dockerfile: odd,
       request: { exporters: [layout.exporter], frontendAttrs: epoch },
       attachables: [contentProvider(layout.use)],
@@ -184,7 +162,7 @@ describe("outputs that a build sends us", () => {
   });
 
   it("all at once, and none with cacheonly", async () => {
-    const result = await build(client, {
+    const result = await build(place.client, {
       dockerfile: small,
       request: {
         exporters: [
@@ -207,7 +185,7 @@ describe("outputs that a build sends us", () => {
     const list = (file: string): string => execFileSync("tar", ["-tf", at(file)]).toString();
     assert.equal(list("root.tar"), "Dockerfile\n");
     assert.match(list("image.tar"), /^index\.json$/m);
-    const none = await build(client, { dockerfile: small });
+    const none = await build(place.client, { dockerfile: small });
     assert.equal(none.digest, undefined);
   });
 
@@ -218,7 +196,7 @@ describe("outputs that a build sends us", () => {
       target: ReturnType<typeof toFile> | ReturnType<typeof toDirectory>,
     ) =>
       failure(
-        build(client, {
+        build(place.client, {
           dockerfile: small,
           request: { exporters: [{ type, attrs: {} }] },
           attachables: [exportReceiver({ 0: target })],
@@ -228,22 +206,22 @@ describe("outputs that a build sends us", () => {
     assert.match(directory.message, /output directory failed with (ENOTDIR|EEXIST)/);
     const file = await run("tar", toFile(at("no", "where")));
     assert.match(file.message, /output file failed with ENOENT/);
-    assert.ok(!file.message.includes(folder));
+    assert.ok(!file.message.includes(place.folder));
   });
 
   it("fail the build when nobody takes them in", async () => {
     const request = { exporters: [{ type: "tar", attrs: {} }] };
-    await failure(build(client, { dockerfile: small, request }));
+    await failure(build(place.client, { dockerfile: small, request }));
     const other = exportReceiver({ 1: toFile(at("out")) });
     const error = await failure(
-      build(client, { dockerfile: small, request, attachables: [other] }),
+      build(place.client, { dockerfile: small, request, attachables: [other] }),
     );
     assert.match(error.message, /exporter 0 not found/);
   });
 
   it("hold no more than was allowed", async () => {
     const error = await failure(
-      build(client, {
+      build(place.client, {
         dockerfile: odd,
         request: { exporters: [{ type: "local", attrs: {} }] },
         attachables: [exportReceiver({ 0: toDirectory(at("out"), { maxBytes: 1_000_000 }) })],

@@ -13,24 +13,21 @@ import { createServer, type Server } from "node:net";
 import path from "node:path";
 import { Readable } from "node:stream";
 import {
-  connect,
   contentProvider,
   exporterSession,
   exportReceiver,
   layoutExport,
   ociLayoutContext,
-  parseEndpoint,
   policySession,
   sshProvider,
   toDirectory,
   toFile,
   uploadProvider,
   type Attachable,
-  type BuildkitClient,
   type PolicyAnswer,
   type PolicyQuestion,
 } from "../../../src/buildkit/index.ts";
-import { buildkitd, scratch, type Buildkitd, type Scratch } from "../../cluster/index.ts";
+import { daemonPlace } from "./daemon-place.ts";
 import { build } from "./outputs.ts";
 import { deadline, failure, printed } from "./solving.ts";
 
@@ -41,35 +38,13 @@ const ask = `${openSocket} sub one { syswrite($s, pack("NC", 1, $_[0])); sysread
 const talk = `${openSocket} print $s "question"; print <$s>`;
 
 describe("what a session lends to a build", () => {
-  let daemon: Buildkitd;
-  let client: BuildkitClient;
-  let place: Scratch;
-  let folder: string;
-  let count = 0;
-
-  before(async () => {
-    daemon = await buildkitd();
-    client = connect(parseEndpoint(daemon.address));
-    place = scratch("lent");
-  });
-
-  after(async () => {
-    client.close();
-    await daemon.stop();
-    place.remove();
-  });
-
-  beforeEach(() => {
-    folder = path.join(place.folder, `t${count++}`);
-    mkdirSync(folder);
-  });
-
-  const at = (...names: string[]): string => path.join(folder, ...names);
+  const place = daemonPlace("lent");
+  const at = (...names: string[]): string => place.at(...names);
 
   describe("an OCI layout", () => {
     async function layout(text: string): Promise<void> {
       const made = await layoutExport(at("layout"));
-      const result = await build(client, {
+      const result = await build(place.client, {
         dockerfile: `FROM busybox\nRUN echo ${text} > /made\n`,
         request: { exporters: [made.exporter] },
         attachables: [contentProvider(made.use)],
@@ -79,10 +54,10 @@ describe("what a session lends to a build", () => {
 
     it("is a base image", async () => {
       await layout("in a layout");
-      await daemon.buildctl(["prune", "--all"]);
+      await place.daemon.buildctl(["prune", "--all"]);
       const base = await ociLayoutContext("base", at("layout"));
       const { seen, onEvent } = printed("in a layout");
-      await build(client, {
+      await build(place.client, {
         dockerfile: "FROM base\nRUN cat /made\n",
         request: { frontendAttrs: base.frontendAttrs },
         attachables: [contentProvider(base.use)],
@@ -97,7 +72,7 @@ describe("what a session lends to a build", () => {
         await ociLayoutContext("a", at("layout"), { tag: "latest" }),
         await ociLayoutContext("b", at("layout")),
       ];
-      await build(client, {
+      await build(place.client, {
         dockerfile: "FROM scratch\nCOPY --from=a /made /a\nCOPY --from=b /made /b\n",
         request: {
           frontendAttrs: { ...a.frontendAttrs, ...b.frontendAttrs },
@@ -110,7 +85,7 @@ describe("what a session lends to a build", () => {
 
     it("fails the build when a blob of it is another's", async () => {
       await layout("to be broken");
-      await daemon.buildctl(["prune", "--all"]);
+      await place.daemon.buildctl(["prune", "--all"]);
       const base = await ociLayoutContext("base", at("layout"));
       const blob = (digest: string): string => at("layout/blobs", digest.replace(":", "/"));
       const [, manifest = ""] = (base.frontendAttrs["context:base"] ?? "").split("@");
@@ -122,7 +97,7 @@ describe("what a session lends to a build", () => {
       rmSync(layer);
       writeFileSync(layer, "other bytes");
       const error = await failure(
-        build(client, {
+        build(place.client, {
           dockerfile: "FROM base\nRUN cat /made\n",
           request: { frontendAttrs: base.frontendAttrs },
           attachables: [contentProvider(base.use)],
@@ -138,9 +113,9 @@ describe("what a session lends to a build", () => {
       attrs: Record<string, string> = {},
     ): Promise<string[]> {
       const { urls, attachable } = uploadProvider(body);
-      await client.solve(
+      await place.client.solve(
         {
-          ref: `upload-${count}-${urls[0]?.slice(-8) ?? ""}`,
+          ref: `upload-${path.basename(place.folder)}-${urls[0]?.slice(-8) ?? ""}`,
           frontend: "dockerfile.v0",
           frontendAttrs: { context: urls[0] ?? "", ...attrs },
           exporters: [{ type: "local", attrs: {} }],
@@ -203,7 +178,7 @@ describe("what a session lends to a build", () => {
           env: { SSH_AUTH_SOCK: socket, PATH: process.env["PATH"] },
         });
         const { seen, onEvent } = printed("lent 0000000105");
-        await build(client, {
+        await build(place.client, {
           // 11 lists keys; 17 adds one, to which the agent in between says no (5).
           dockerfile: `FROM debian:bookworm-slim\nRUN --mount=type=ssh,required=true perl -e '${ask}'\n`,
           attachables: [sshProvider({ default: { agent: socket } })],
@@ -228,7 +203,7 @@ describe("what a session lends to a build", () => {
       });
       await new Promise<void>((resolve) => server?.listen(at("service"), resolve));
       const { seen, onEvent } = printed("answer to question");
-      await build(client, {
+      await build(place.client, {
         dockerfile: `FROM debian:bookworm-slim\nRUN --mount=type=ssh,id=svc perl -e '${talk}'\n`,
         attachables: [sshProvider({ svc: { raw: at("service") } })],
         onEvent,
@@ -238,7 +213,7 @@ describe("what a session lends to a build", () => {
 
     it("that nobody listens on fails the build at once", async () => {
       const error = await failure(
-        build(client, {
+        build(place.client, {
           dockerfile: "FROM busybox\nRUN --mount=type=ssh,required=true true\n",
           attachables: [sshProvider({ default: { agent: at("none") } })],
         }),
@@ -261,7 +236,7 @@ describe("what a session lends to a build", () => {
           return Promise.resolve();
         },
       });
-      await build(client, {
+      await build(place.client, {
         dockerfile: "FROM busybox\n",
         request: { enableSessionExporter: true },
         attachables: [choice, exportReceiver({ 0: toFile(at("late.tar")) })],
@@ -279,7 +254,7 @@ describe("what a session lends to a build", () => {
         const isImage = question.source.identifier.startsWith("docker-image://");
         return Promise.resolve(isImage ? answer(question) : { action: "allow" });
       });
-      await build(client, {
+      await build(place.client, {
         dockerfile: "FROM busybox\nRUN echo allowed\n",
         request: { sourcePolicySession: true },
         attachables: [policy],

@@ -1,4 +1,6 @@
+// KubeClient: each verb against a real API server.
 import assert from "node:assert/strict";
+import { roleBindings, roles } from "./rbac.ts";
 import { loadKubeConfig } from "../../../src/kube/http/credentials.ts";
 import { isApiError } from "../../../src/kube/errors.ts";
 import type { ApiErrorKind } from "../../../src/kube/errors.ts";
@@ -8,28 +10,12 @@ import {
   configMaps,
   coreEvents,
   events,
-  resourceType,
   secrets,
   serviceAccounts,
 } from "../../../src/kube/types.ts";
-import type { Builtin, Event } from "../../../src/kube/types.ts";
-import type { V1Role, V1RoleBinding } from "@kubernetes/client-node";
+import type { Event } from "../../../src/kube/types.ts";
 import { aWorld, silent, things, until } from "./world.ts";
 import type { Thing, World } from "./world.ts";
-
-const rbac = "rbac.authorization.k8s.io/v1";
-const roles = resourceType<Builtin<V1Role>>({
-  apiVersion: rbac,
-  kind: "Role",
-  plural: "roles",
-  namespaced: true,
-});
-const roleBindings = resourceType<Builtin<V1RoleBinding>>({
-  apiVersion: rbac,
-  kind: "RoleBinding",
-  plural: "rolebindings",
-  namespaced: true,
-});
 
 /** For assert.rejects. */
 const refusedAs = (kind: ApiErrorKind) => (error: unknown) => {
