@@ -13,6 +13,7 @@ import { SolveRequestSchema as ControlSolve } from "../src/gen/moby/buildkit/v1/
 import { SolveRequestSchema as BridgeSolve } from "../src/gen/moby/buildkit/v1/frontend/gateway_pb.ts";
 import {
   binary,
+  blobStore,
   buildkitd,
   gitServer,
   registry,
@@ -27,6 +28,7 @@ import {
   lineOf,
   wordsOf,
 } from "../test/unit/buildrun/buildx-cases.ts";
+import { ghaCache } from "../test/integration/buildrun/gha-cache.ts";
 import { type Recorded, type RecordingEndpoint, recordingEndpoint } from "./recording-endpoint.ts";
 
 const run = promisify(execFile);
@@ -167,12 +169,21 @@ async function servers(folder: string, stops: Stop[]): Promise<Places> {
     "web/Dockerfile": dockerfile,
     "docker/Containerfile": dockerfile,
   });
+  // Without these a buildkitd refuses the line before the second request.
+  const azure = await blobStore("shop");
+  stops.push(() => azure.stop());
+  const github = await ghaCache();
+  stops.push(() => github.stop());
   const files = await fileServer(path.join(folder, "context.tar.gz"));
   stops.push(files.stop);
   return {
     "registry.example": images.host,
     "http://git.example/app.git": repositories.url("app"),
     "files.example": files.host,
+    "https://shop.blob.example": azure.accountUrl,
+    "AZURE-KEY": azure.key,
+    "https://cache.example/": github.url,
+    "GHA-TOKEN": github.token,
     [exampleCommit]: commit,
     FOLDER: folder,
   };

@@ -14,6 +14,8 @@ export interface AgentConfig {
   readonly data: string;
   /** Folder on the volume with buildkitd's state, for its size. */
   readonly volume: string | undefined;
+  /** Folder of local caches; without one they are refused. */
+  readonly caches: string | undefined;
   /** Address of `/healthz`, `/readyz` and `/metrics`, `host:port`. */
   readonly probeAddress: string;
   readonly logLevel: LogLevel;
@@ -27,6 +29,7 @@ export const agentDefaults = {
   tls: "/etc/kiln/tls",
   data: "/var/lib/kiln",
   volume: undefined,
+  caches: undefined,
   probeAddress: "0.0.0.0:8080",
   logLevel: "info",
   graceMs: 600_000,

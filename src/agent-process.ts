@@ -34,7 +34,7 @@ async function work(config: AgentConfig, log: Logger, lifecycle: Lifecycle): Pro
   const client = connect(endpoint);
   lifecycle.onStop("client", () => client.close());
   const journal = new Journal({ folder: config.data, log });
-  const agent = new InProcessAgent({ log, connect, journal });
+  const agent = new InProcessAgent({ log, connect, journal, caches: config.caches });
   await agent.restore(noMaterials(endpoint));
   const daemon = watchDaemon(client, lifecycle.signal);
   await serveProbes(config, { agent, daemon, lifecycle });

@@ -25,6 +25,13 @@ export interface SshKey {
   readonly privateKey: string;
 }
 
+/** Attributes of an entry of the request that hold secrets: they join it where the daemon is asked, and nowhere else. */
+export interface HiddenAttrs {
+  readonly list: "imports" | "exports";
+  readonly index: number;
+  readonly attrs: Readonly<Record<string, string>>;
+}
+
 /** What a solve needs besides its request. Held in memory only. */
 export interface Materials {
   /** Of the daemon. An agent that knows its own daemon ignores it. */
@@ -36,6 +43,8 @@ export interface Materials {
   readonly sshKeys: readonly SshKey[];
   /** Local trees by the name the frontend asks for: flat file names to contents. */
   readonly trees: ReadonlyMap<string, ReadonlyMap<string, Buffer>>;
+  /** Default: none. */
+  readonly hidden?: readonly HiddenAttrs[];
 }
 
 /** A solve, complete: nothing else has to be read to run it. */

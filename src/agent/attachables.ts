@@ -36,10 +36,12 @@ function byId(keys: readonly SshKey[]): Record<string, string[]> {
 }
 
 /** Every secret value of a job: what must not be seen in any text that leaves the agent. */
-export function secretValues({ secrets, logins, sshKeys }: Materials): Buffer[] {
+export function secretValues({ secrets, logins, sshKeys, hidden = [] }: Materials): Buffer[] {
   const passwords = [...logins.values()].map((login) =>
     login.kind === "basic" ? login.password : login.token,
   );
   const keys = sshKeys.map(({ privateKey }) => privateKey);
-  return [...secrets.values(), ...[...passwords, ...keys].map((text) => Buffer.from(text))];
+  const attrs = hidden.flatMap((entry) => Object.values(entry.attrs));
+  const texts = [...passwords, ...keys, ...attrs];
+  return [...secrets.values(), ...texts.map((text) => Buffer.from(text))];
 }

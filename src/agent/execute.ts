@@ -21,7 +21,9 @@ import type {
   SolveFailure,
 } from "./agent.ts";
 import { attachablesOf, secretValues } from "./attachables.ts";
+import { withHidden } from "./hidden-attrs.ts";
 import { imageFacts } from "./image-facts.ts";
+import { hasLocalCaches, localCaches } from "./local-caches.ts";
 import { provenanceFacts } from "./provenance.ts";
 import { redactor } from "./redact.ts";
 
@@ -31,6 +33,8 @@ export type Connect = (endpoint: Endpoint) => BuildkitClient;
 /** What a running job is given. */
 export interface RunContext {
   readonly connect: Connect;
+  /** Folder of local caches; without one they are refused. */
+  readonly caches?: string | undefined;
   onEvent(event: SolveEvent): void;
 }
 
@@ -48,12 +52,18 @@ export async function runJob(
   const redact = redactor(secretValues(materials));
   const client = context.connect(materials.endpoint);
   try {
-    const attachables: readonly Attachable[] = attachablesOf(materials);
-    const result = await client.solve(job.request, {
+    const request = withHidden(job.request, materials.hidden);
+    const caches = hasLocalCaches(request) ? await localCaches(request, context.caches) : undefined;
+    const attachables: readonly Attachable[] = [
+      ...attachablesOf(materials),
+      ...(caches?.attachables ?? []),
+    ];
+    const result = await client.solve(caches?.request ?? request, {
       attachables,
       onEvent: (event) => context.onEvent(event),
       signal,
     });
+    await caches?.afterSolve(result);
     const facts = await factsOf(client, job.request, result);
     return { kind: "succeeded", facts, finishedAt: now() };
   } catch (error) {

@@ -21,6 +21,8 @@ export interface InProcessAgentOptions {
   readonly limits?: EventLogLimits;
   /** Finished jobs that nobody acknowledged are dropped, oldest first, above this number. Default 1,000. */
   readonly maxFinished?: number;
+  /** Folder of local caches (`cache.to[].local`). Without one they are refused. */
+  readonly caches?: string | undefined;
   /** Keeps events on disk. Without one they are in memory only. */
   readonly journal?: Journal;
 }
@@ -156,11 +158,11 @@ export class InProcessAgent implements Agent {
   }
 
   async #run(job: Job, events: EventLog, signal: AbortSignal): Promise<void> {
-    const { connect, log } = this.#o;
+    const { connect, log, caches } = this.#o;
     const redact = eventRedactor(secretValues(job.materials.open()));
     log.info({ ref: job.ref }, "solve started");
     const onEvent = (event: Parameters<typeof redact>[0]): void => events.append(redact(event));
-    const outcome = await runJob(job, { connect, onEvent }, signal);
+    const outcome = await runJob(job, { connect, caches, onEvent }, signal);
     events.finish(outcome);
     const reason = outcome.kind === "failed" ? outcome.failure.reason : undefined;
     log.info({ ref: job.ref, outcome: outcome.kind, reason }, "solve ended");

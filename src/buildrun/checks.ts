@@ -62,6 +62,27 @@ const resultHasAPlace: Check = ({ builder, plan }) => {
   return { kind: "reject", failure };
 };
 
+/** Local caches are directories of an agent beside its buildkitd, which has to be given room for them. */
+const localCachesHaveAPlace: Check = ({ builder, plan }) => {
+  if (builder?.spec === undefined || !("request" in plan)) return undefined;
+  const { cacheImports, cacheExports } = plan.request;
+  const asks = [...cacheImports, ...cacheExports].some(({ type }) => type === "local");
+  if (!asks || builder.spec.kubernetes?.localCaches !== undefined) return undefined;
+  const { kind, name } = builder.ref;
+  const what =
+    builder.spec.kubernetes === undefined
+      ? "use another kind of cache in a new run, since its daemon is not beside an agent of Kiln"
+      : "set spec.kubernetes.localCaches there, or use another kind of cache in a new run";
+  const failure = {
+    class: "User",
+    reason: "LocalCacheUnavailable",
+    message: `${kind} "${name}" keeps no local caches: ${what}.`,
+    retryable: false,
+    logTail: [],
+  } as const;
+  return { kind: "reject", failure };
+};
+
 /** The Builder has an instance that can take work. */
 const builderIsReady: Check = ({ builder }) => {
   if (builder?.notReady === undefined) return undefined;
@@ -79,5 +100,6 @@ export const admission: readonly Check[] = [
   builderExists,
   builderAllows,
   resultHasAPlace,
+  localCachesHaveAPlace,
   builderIsReady,
 ];

@@ -1,7 +1,7 @@
 // What a solve needs from the cluster, read with the rights of the run's own service account: Secrets, ConfigMaps, logins
 // for registries and git. Everything read here is sealed before it leaves this file's caller.
 
-import type { SshKey } from "../agent/agent.ts";
+import type { HiddenAttrs, SshKey } from "../agent/agent.ts";
 import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { isApiError } from "../kube/errors.ts";
@@ -20,7 +20,7 @@ import {
   noLogins,
   parseDockerConfig,
 } from "../registry/docker-config.ts";
-import type { GitNeed, Needs, SshNeed, TreeNeed } from "./plan/needs.ts";
+import type { GitNeed, HiddenNeed, Needs, SshNeed, TreeNeed } from "./plan/needs.ts";
 
 /** Whose rights are used, where. */
 export interface Account {
@@ -34,6 +34,7 @@ export interface Credentials {
   readonly logins: DockerConfig;
   readonly sshKeys: SshKey[];
   readonly trees: Map<string, Map<string, Buffer>>;
+  readonly hidden: HiddenAttrs[];
   /** Public host keys for git servers, by the Secret that has them; without them BuildKit trusts what answers first. */
   readonly knownHosts: ReadonlyMap<string, string>;
   readonly hints: string[];
@@ -76,18 +77,20 @@ export async function readCredentials(
   const pullSecrets = (found.imagePullSecrets ?? []).flatMap(({ name }) =>
     name === undefined ? [] : [name],
   );
-  const [values, trees, gits, sshKeys, registries] = await Promise.all([
+  const [values, trees, gits, sshKeys, registries, hidden] = await Promise.all([
     sessionSecrets(needs, reader),
     readTrees(needs, reader),
     Promise.all(needs.gits.map((need) => gitCredentials(need, reader))),
     Promise.all(needs.ssh.map((need) => sshKey(need, reader))),
     readLogins(needs, pullSecrets, reader),
+    Promise.all(needs.hidden.map((need) => hiddenAttrs(need, reader))),
   ]);
   return {
     secrets: new Map([...values, ...gits.flatMap(({ secrets: found }) => [...found])]),
     sshKeys: [...sshKeys, ...gits.flatMap(({ sshKeys: found }) => found)],
     knownHosts: new Map(gits.flatMap(({ knownHosts: found }) => found)),
     trees,
+    hidden,
     ...registries,
   };
 }
@@ -208,6 +211,20 @@ async function sshKey({ id, name }: SshNeed, reader: Reader): Promise<SshKey> {
   const key = valueOf(secret, "ssh-privatekey");
   if (key === undefined) throw keyNotFound(secret, '"ssh-privatekey"');
   return { id, privateKey: key.toString("utf8") };
+}
+
+async function hiddenAttrs(
+  { list, index, name, attrs }: HiddenNeed,
+  reader: Reader,
+): Promise<HiddenAttrs> {
+  const secret = await read(secrets, name, reader);
+  const values = attrs.flatMap(({ attr, key, optional }): [string, string][] => {
+    const value = valueOf(secret, key);
+    if (value !== undefined) return [[attr, trimmed(value).toString("utf8")]];
+    if (optional === true) return [];
+    throw keyNotFound(secret, `"${key}"`);
+  });
+  return { list, index, attrs: Object.fromEntries(values) };
 }
 
 interface GitCredentials extends Pick<Credentials, "secrets" | "sshKeys"> {

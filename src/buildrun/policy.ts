@@ -135,6 +135,9 @@ const rules: readonly Rule[] = [
 
 const policy = { class: "Policy", retryable: false, logTail: [] } as const;
 
+/** Kinds whose attributes name repositories; inline is part of an image. */
+const inRepositories: ReadonlySet<string> = new Set(["image", "registry", "inline"]);
+
 /** Why an exporter or a cache is refused, as the end of a sentence. */
 function notIn(
   list: Allow["outputs"],
@@ -143,6 +146,11 @@ function notIn(
 ): string | undefined {
   if (list?.types !== undefined && !list.types.includes(type))
     return `allows no ${what} of type ${type}: add it to spec.allow.${what}.types there, or start a new run without it.`;
+  // A bucket, a scope or a directory is no repository: a list of these allows it only by its kind.
+  if (!inRepositories.has(type))
+    return list?.repositories === undefined || list.types !== undefined
+      ? undefined
+      : `allows ${what} in some repositories only, and ${type} is in none: add it to spec.allow.${what}.types there, or start a new run without it.`;
   const names = (attrs["name"] ?? attrs["ref"] ?? "").split(",").filter((name) => name !== "");
   const other = names.find(
     (name) => !(list?.repositories?.some((pattern) => isRepository(pattern, name)) ?? true),

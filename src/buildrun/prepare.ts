@@ -48,9 +48,9 @@ export async function prepare(
       readCredentials(plan.needs, accountOf(run), from.client, from.signal),
       from.fleet.place(builder.ref, instance, from.signal),
     ]);
-    const { secrets, logins, sshKeys, trees, hints } = credentials;
+    const { hints, knownHosts: _, ...read } = credentials;
     const { endpoint } = place;
-    const materials = new Sealed({ endpoint, secrets, logins, sshKeys, trees });
+    const materials = new Sealed({ endpoint, ...read });
     const request = withKnownHosts(plan, credentials);
     const frontendAttrs = withBuilderId(request.frontendAttrs, builderId(builder.ref));
     return { place, request: { ...request, frontendAttrs }, materials, hints };

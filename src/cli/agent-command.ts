@@ -20,6 +20,7 @@ export function agentCommand(): Command {
     .option("--tls <folder>", "holds ca.crt, tls.crt and tls.key", agentDefaults.tls)
     .option("--data <folder>", "logs of jobs; survives a restart", agentDefaults.data)
     .option("--volume <folder>", "volume with buildkitd's state, for its size")
+    .option("--caches <folder>", "caches of kind local; without it they are refused")
     .option("--probe-address <host:port>", "healthz, readyz, metrics", agentDefaults.probeAddress)
     .option("--grace <seconds>", "how long SIGTERM waits for running builds", milliseconds)
     .addOption(

@@ -17,4 +17,6 @@ export { applyManifests, kubectl, type KubectlResult } from "./servers/kubectl.t
 export { freePort } from "./base/ports.ts";
 export { waitFor } from "./base/process.ts";
 export { type Registry, type RegistryOptions, registry } from "./servers/registry.ts";
+export { type ObjectStore, objectStore } from "./servers/objectStore.ts";
+export { type BlobStore, blobStore } from "./servers/blobStore.ts";
 export { type Scratch, scratch } from "./base/scratch.ts";

@@ -7,7 +7,7 @@ import type {
   StartRequest,
   StartRequestSchema,
 } from "../../gen/kiln/agent/v1/agent_pb.ts";
-import type { Job, Materials } from "../agent.ts";
+import type { HiddenAttrs, Job, Materials } from "../agent.ts";
 import { Sealed } from "../sealed.ts";
 
 type Login = DockerConfig extends ReadonlyMap<string, infer T> ? T : never;
@@ -18,7 +18,7 @@ export function jobToWire({
   request,
   materials,
 }: Job): MessageInitShape<typeof StartRequestSchema> {
-  const { secrets, logins, sshKeys, trees } = materials.open();
+  const { secrets, logins, sshKeys, trees, hidden = [] } = materials.open();
   const { definition, frontendInputs, ...plain } = request;
   return {
     ref,
@@ -30,6 +30,7 @@ export function jobToWire({
       logins: [...logins].map(([key, login]) => ({ key, login: JSON.stringify(login) })),
       sshKeys: [...sshKeys],
       trees: [...trees].map(([name, files]) => ({ name, files: Object.fromEntries(files) })),
+      hidden: hidden.map(({ attrs, ...entry }) => ({ ...entry, attrs: { ...attrs } })),
     },
   };
 }
@@ -59,6 +60,11 @@ function opened(wire: WireMaterials | undefined, endpoint: Endpoint): Materials 
     logins: new Map((wire?.logins ?? []).map(login)),
     sshKeys: (wire?.sshKeys ?? []).map(({ id, privateKey }) => ({ id, privateKey })),
     trees: new Map((wire?.trees ?? []).map(({ name, files }) => [name, buffers(files)])),
+    hidden: (wire?.hidden ?? []).map(({ list, index, attrs }) => ({
+      list: list as HiddenAttrs["list"],
+      index,
+      attrs,
+    })),
   };
 }
 

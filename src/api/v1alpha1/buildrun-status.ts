@@ -96,13 +96,16 @@ const OutputStatus = oneOf("an output", {
     .describe("A container image."),
 });
 
+const CacheType = z.enum(["registry", "inline", "s3", "azblob", "gha", "local"]);
+
 const CacheReport = z.object({
   steps: Count.optional().describe("Steps of the build."),
   cached: Count.optional().describe("Steps that were taken from cache."),
   imports: z
     .array(
       z.object({
-        ref: Ref.describe("Reference of the cache."),
+        type: CacheType.optional().describe("Kind of the cache."),
+        ref: Ref.describe("Reference, bucket, scope or name of the cache."),
         ok: z.boolean().describe("Whether it could be read."),
         message: StatusMessage.optional().describe("Why it could not be read."),
       }),
@@ -113,10 +116,14 @@ const CacheReport = z.object({
   exports: z
     .array(
       z.object({
-        ref: Ref.optional().describe("Reference of the cache."),
+        type: CacheType.optional().describe("Kind of the cache."),
+        ref: Ref.optional().describe("Reference, bucket, scope or name of the cache."),
         inline: z.boolean().optional().describe("True for the cache inside the image."),
         ok: z.boolean().describe("Whether it was written."),
         digest: Digest.optional().describe("Digest of what was written."),
+        layers: Count.optional().describe(
+          "Layers that it has now, written by this run or found there.",
+        ),
         message: StatusMessage.optional().describe("Why it was not written."),
       }),
     )
@@ -158,7 +165,9 @@ export const BuildRunStatus = z.object({
   observedGeneration: Count.optional().describe("The metadata.generation that this speaks about."),
   conditions: listMap(Condition, ["type"], 16)
     .optional()
-    .describe("Succeeded; Reconciling and Stalled while they hold."),
+    .describe(
+      "Succeeded; Reconciling and Stalled while they hold; CacheExported at the end of a run with cache.to.",
+    ),
   phase: z
     .enum(["Pending", "Queued", "Running", "Succeeded", "Failed", "Cancelled"])
     .optional()

@@ -153,6 +153,17 @@ export const KubernetesDriver = z
       .object({ size: quantity().describe("Its size; it counts as memory of the pod.") })
       .optional()
       .describe("Keep cache and state in memory."),
+    localCaches: z
+      .object({
+        size: quantity()
+          .optional()
+          .describe("The most that they may take, beside buildkitd's state."),
+        claimName: ObjectName.optional().describe(
+          "PersistentVolumeClaim to keep them on, which every instance mounts. Its root must be writable for the agent's user, 65532 (1000 with Rootless). Default: a volume that lives and dies with the pod.",
+        ),
+      })
+      .optional()
+      .describe("Keep caches of kind local, which runs name in cache.from and cache.to."),
     qemu: section(Qemu).describe("Emulation of foreign platforms."),
     podTemplatePatch: open({})
       .optional()

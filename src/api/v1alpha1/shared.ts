@@ -54,6 +54,35 @@ export const ImageRef = text(
   },
 );
 
+/** An S3 bucket. */
+export const BucketName = text(
+  { min: 3, max: 63 },
+  {
+    matches: /^[a-z0-9][a-z0-9._-]*[a-z0-9]$/,
+    message: "must be the name of a bucket: lower-case letters, digits, '.', '-' and '_'",
+  },
+);
+
+/** Address of a service; no credentials and no query. */
+export const HttpEndpoint = text(
+  { max: 512 },
+  {
+    matches: /^https?:\/\/[A-Za-z0-9[][^@?#\\\s]*$/,
+    message:
+      "must be http(s)://host[:port][/path], without user, password, '?' or '#': credentials belong in a Secret",
+  },
+);
+
+/** Beginning of the names of objects in a bucket. */
+export const ObjectPrefix = text(
+  { max: 256 },
+  {
+    matches: /^[A-Za-z0-9!_.*()/-]+$/,
+    lacks: /^\/|(^|\/)\.\.?(\/|$)/,
+    message: "must be letters, digits and any of ! _ . * ( ) / -, not beginning with '/'",
+  },
+);
+
 /** A platform as BuildKit writes it. */
 export const Platform = text(
   { max: 64 },

@@ -33,7 +33,7 @@ const systemCertificates = "/etc/ssl/certs";
 export function additions(input: RenderInput, mode: SecurityMode): Addition[] {
   return [
     state(input, mode),
-    { mounts: [socketMount(mode)], volumes: agentVolumes() },
+    { mounts: [socketMount(mode)], volumes: agentVolumes(input.driver) },
     config(input),
     registries(input),
     trustedCertificates(input),

@@ -21,6 +21,8 @@ export const stateVolume = "state";
 
 const socketVolume = "buildkit-socket";
 const dataVolume = "agent-data";
+const cachesVolume = "local-caches";
+const cachesPath = "/var/lib/kiln-caches";
 const tlsPath = "/etc/kiln/tls";
 const dataPath = "/var/lib/kiln";
 const statePath = "/var/lib/buildkit-state";
@@ -49,12 +51,19 @@ export function socketMount({ socket }: SecurityMode): Mount {
 }
 
 /** The volumes of the agent, and of what it shares. */
-export function agentVolumes(): Volume[] {
+export function agentVolumes({ localCaches }: Pick<KubernetesDriver, "localCaches">): Volume[] {
   return [
+    ...(localCaches === undefined ? [] : [cachesVolumeOf(localCaches)]),
     { name: socketVolume, emptyDir: {} },
     { name: dataVolume, emptyDir: { sizeLimit: "512Mi" } },
     { name: "tls", secret: { secretName: serverTlsSecret, defaultMode: 0o440 } },
   ];
+}
+
+function cachesVolumeOf({ claimName, size }: NonNullable<KubernetesDriver["localCaches"]>): Volume {
+  if (claimName !== undefined)
+    return { name: cachesVolume, persistentVolumeClaim: { claimName } } as Volume;
+  return { name: cachesVolume, emptyDir: size === undefined ? {} : { sizeLimit: String(size) } };
 }
 
 /** The container. It needs no right but to read its certificate and to speak to the socket. */
@@ -70,6 +79,7 @@ export function agent(input: RenderInput, mode: SecurityMode): Container {
       `--tls=${tlsPath}`,
       `--data=${dataPath}/jobs`,
       `--volume=${statePath}`,
+      ...(input.driver.localCaches === undefined ? [] : [`--caches=${cachesPath}`]),
       `--probe-address=0.0.0.0:${probePort}`,
       `--grace=${graceOf(input.driver).agent}`,
     ],
@@ -91,6 +101,9 @@ export function agent(input: RenderInput, mode: SecurityMode): Container {
     volumeMounts: [
       socketMount(mode),
       { name: dataVolume, mountPath: dataPath },
+      ...(input.driver.localCaches === undefined
+        ? []
+        : [{ name: cachesVolume, mountPath: cachesPath }]),
       { name: "tls", mountPath: tlsPath, readOnly: true },
       { name: stateVolume, mountPath: statePath, readOnly: true },
     ],

@@ -32,12 +32,28 @@ export interface GitNeed {
   readonly remote: string;
 }
 
+/** Values of a Secret that become attributes of a cache or an output, and may stand in no plan. */
+export interface HiddenNeed {
+  /** Which list of the request, and which entry of it. */
+  readonly list: "imports" | "exports";
+  readonly index: number;
+  /** Of the Secret. */
+  readonly name: string;
+  readonly attrs: readonly {
+    readonly attr: string;
+    readonly key: string;
+    /** A Secret without this key is fine. */
+    readonly optional?: boolean;
+  }[];
+}
+
 /** Everything that has to be read. */
 export interface Needs {
   readonly secrets: readonly SecretNeed[];
   readonly ssh: readonly SshNeed[];
   readonly gits: readonly GitNeed[];
   readonly registryCredentials: readonly string[];
+  readonly hidden: readonly HiddenNeed[];
   /** By the name that the frontend asks for. */
   readonly trees: Readonly<Record<string, TreeNeed>>;
 }

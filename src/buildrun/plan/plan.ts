@@ -4,9 +4,10 @@ import type { BuildRun, BuildRunSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
 import { attestAttrs } from "./attest-attrs.ts";
+import { cacheMountNamespace, cachePlan } from "./caches.ts";
 import { type ContextPlan, mainContext, merged, namedContexts } from "./contexts.ts";
 import type { Needs } from "./needs.ts";
-import { cacheExports, cacheImports, exporters } from "./outputs.ts";
+import { exporters } from "./outputs.ts";
 import { ruleOf } from "./source-rules.ts";
 import { entitlements, stepAttrs } from "./step-attrs.ts";
 
@@ -83,7 +84,7 @@ function sourcePolicy(spec: BuildRunSpec, { rules: own }: ContextPlan): Partial<
   return rules.length === 0 ? {} : { sourcePolicy: { rules } };
 }
 
-function needsOf(spec: BuildRunSpec, { gits, trees }: ContextPlan): Needs {
+function needsOf(spec: BuildRunSpec, { gits, trees }: ContextPlan): Omit<Needs, "hidden"> {
   return {
     secrets: spec.secrets.map(({ id, secretKeyRef: { name, key } }) => ({ id, name, key })),
     ssh: spec.ssh.map(({ id, secretRef: { name } }) => ({ id, name })),
@@ -106,6 +107,8 @@ export function planOf(run: BuildRun): SolvePlan {
     namedContexts(spec),
   ]);
   const rights = entitlements(spec);
+  const namespace = run.metadata.namespace ?? "";
+  const caches = cachePlan(spec, namespace);
   return {
     request: {
       frontend,
@@ -116,13 +119,14 @@ export function planOf(run: BuildRun): SolvePlan {
         ...optionAttrs(spec),
         ...stepAttrs(spec),
         ...attestAttrs(spec),
+        ...cacheMountNamespace(spec, namespace),
       },
       exporters: exporters(spec),
-      cacheImports: cacheImports(spec),
-      cacheExports: cacheExports(spec),
+      cacheImports: caches.imports,
+      cacheExports: caches.exports,
       ...(rights.length === 0 ? {} : { entitlements: rights }),
       ...sourcePolicy(spec, sources),
     },
-    needs: needsOf(spec, sources),
+    needs: { ...needsOf(spec, sources), hidden: caches.hidden },
   };
 }

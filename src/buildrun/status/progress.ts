@@ -13,10 +13,14 @@ export interface Vertex {
   readonly error?: string;
 }
 
+const layerId = /^writing layer /;
+
 /** Everything a run's status says about its steps. */
 export interface Progress {
   /** By vertex digest. */
   readonly vertices: ReadonlyMap<string, Vertex>;
+  /** Layers that a cache export wrote, by the digest of its vertex. */
+  readonly layers?: ReadonlyMap<string, ReadonlySet<string>>;
   readonly warnings: number;
 }
 
@@ -28,12 +32,15 @@ export interface CacheResult {
   readonly name: string;
   readonly ok: boolean;
   readonly message?: string;
+  /** Layers that were written; undefined when the daemon told of none. */
+  readonly layers?: number;
 }
 
 /** Nothing reported yet. */
 export const noProgress: Progress = { vertices: new Map(), warnings: 0 };
 
 type VertexEvent = Extract<SolveEvent, { kind: "vertex" }>;
+type ProgressEvent = Extract<SolveEvent, { kind: "progress" }>;
 
 function least(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
@@ -68,10 +75,19 @@ function merge(known: Vertex | undefined, event: VertexEvent): Vertex {
 /** Progress after one more event. */
 export function fold(progress: Progress, event: SolveEvent): Progress {
   if (event.kind === "warning") return { ...progress, warnings: progress.warnings + 1 };
+  if (event.kind === "progress") return layerId.test(event.id) ? wrote(progress, event) : progress;
   if (event.kind !== "vertex") return progress;
   const vertices = new Map(progress.vertices);
   vertices.set(event.digest, merge(vertices.get(event.digest), event));
   return { ...progress, vertices };
+}
+
+function wrote(progress: Progress, { vertex, id }: ProgressEvent): Progress {
+  const known = progress.layers?.get(vertex);
+  if (known?.has(id) === true) return progress;
+  const layers = new Map(progress.layers);
+  layers.set(vertex, new Set([...(known ?? []), id]));
+  return { ...progress, layers };
 }
 
 /** Which stage a step counts for. BuildKit says it only in the vertex name. */
@@ -144,9 +160,9 @@ export function importResults(progress: Progress): CacheResult[] {
   );
 }
 
-/** What became of the cache exports; the names are BuildKit's and don't tell two registries apart. */
-export function exportResults(progress: Progress): CacheResult[] {
-  return results(progress, (name) => (name.startsWith("exporting cache to ") ? name : undefined));
+/** What became of the cache exports, whose steps have these names: they don't tell two registries apart. */
+export function exportResults(progress: Progress, names: readonly string[]): CacheResult[] {
+  return results(progress, (name) => (names.includes(name) ? name : undefined));
 }
 
 function results(
@@ -154,13 +170,15 @@ function results(
   nameOf: (vertex: string) => string | undefined,
 ): CacheResult[] {
   const found: CacheResult[] = [];
-  for (const vertex of progress.vertices.values()) {
+  for (const [digest, vertex] of progress.vertices) {
     const name = nameOf(vertex.name);
     if (name === undefined) continue;
     const failed = vertex.error !== undefined;
+    const layers = progress.layers?.get(digest)?.size;
     found.push({
       name,
       ok: !failed,
+      ...(layers === undefined ? {} : { layers }),
       ...(failed ? { message: oneLine(vertex.error ?? "", 300) } : {}),
     });
   }

@@ -6,9 +6,10 @@ import type { Attempt, BuildRun, BuildRunStatus } from "../../api/v1alpha1/index
 import type { BuilderRef } from "../../builder/index.ts";
 import type { AttemptResult, WaitReason } from "../decide.ts";
 import { accepted, bounded } from "./bound.ts";
+import { cacheCondition, cacheOf } from "./caches.ts";
 import { statusFailure } from "./failure.ts";
 import { counts, type Progress } from "./progress.ts";
-import { cacheOf, resultOf, timingsOf } from "./result.ts";
+import { resultOf, timingsOf } from "./result.ts";
 import { oneLine, plainText } from "./text.ts";
 
 /** What happened to a run. */
@@ -255,15 +256,31 @@ function ended(
           message: written?.message ?? result,
           state: "stuck",
         };
+  const known = found(run, now, change);
   return {
     ...base(run),
     phase: result,
-    conditions: conditions(run, now, summary),
+    conditions: withCache(run, now, conditions(run, now, summary), known.cache),
     completionTime: now.toISOString(),
     ...(attempt && { attempts: closed(run, now, attempt, failure) }),
-    ...found(run, now, change),
+    ...known,
     failure: written,
   };
+}
+
+function withCache(
+  run: BuildRun,
+  now: Date,
+  list: Conditions,
+  report: BuildRunStatus["cache"],
+): Conditions {
+  const told = cacheCondition(report);
+  if (told === undefined) return list;
+  const condition = { type: "CacheExported", ...told, message: oneLine(told.message, 1000) };
+  return setCondition(list, condition, {
+    now,
+    observedGeneration: run.metadata.generation ?? 0,
+  });
 }
 
 /** What is known of the solve that ended the run. */

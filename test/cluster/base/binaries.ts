@@ -121,6 +121,11 @@ const modules: readonly ModuleSpec[] = [
     binaries: { buildx: "github.com/docker/buildx/cmd/buildx" },
   },
   {
+    folder: "versitygw",
+    module: "github.com/versity/versitygw",
+    binaries: { versitygw: "github.com/versity/versitygw/cmd/versitygw" },
+  },
+  {
     folder: "helm",
     module: "helm.sh/helm/v3",
     stamps: ["helm.sh/helm/v3/internal/version.version=VERSION"],

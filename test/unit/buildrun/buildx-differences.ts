@@ -25,8 +25,37 @@ const provenance = "frontendAttrs.attest:provenance";
 const pushing = ["output-registry", "push", "tag-without-tag", "annotation"];
 const asksProvenance = ["attest", "provenance-true", "provenance-attributes"];
 
+/** What buildx puts into an entry of a cache, and Kiln only where the daemon is asked. */
+function login(kind: string, attrs: Readonly<Record<string, string>>): readonly Explained[] {
+  const at = (path: string): Difference[] =>
+    Object.entries(attrs).map(([attr, buildx]) => ({ path: `${path}.${attr}`, buildx }));
+  const title = "logins of caches";
+  const imports = [...at("cache.imports.0.attrs"), ...at("frontendAttrs.cache-imports.0.Attrs")];
+  return [
+    { title, differences: imports, only: [`cache-from-${kind}`] },
+    { title, differences: at("cache.exports.0.attrs"), only: [`cache-to-${kind}`] },
+  ];
+}
+
 /** Every difference. */
 export const explained: readonly Explained[] = [
+  ...login("s3", { access_key_id: "id", secret_access_key: "key" }),
+  ...login("azblob", { secret_access_key: "AZURE-KEY" }),
+  ...login("gha", { token: "GHA-TOKEN", ghtoken: "token" }),
+  {
+    title: "folder of a local cache",
+    differences: [
+      { path: "cache.exports.0.attrs.dest", buildx: "FOLDER/cache", kiln: "shop/main" },
+    ],
+    only: ["cache-to-local"],
+  },
+  {
+    title: "ids of cache mounts",
+    differences: [
+      { path: "frontendAttrs.build-arg:BUILDKIT_CACHE_MOUNT_NS", kiln: "shop/default" },
+    ],
+    except: ["frontend"],
+  },
   {
     title: "provenance by default",
     differences: [

@@ -62,6 +62,108 @@ const annotations: Image["annotations"] = [
 
 const cacheRef = "registry.example/web:cache";
 
+type S3 = NonNullable<NonNullable<NonNullable<BuildRunSpecInput["cache"]>["from"]>[number]["s3"]>;
+
+const s3: S3 = {
+  bucket: "caches",
+  region: "test-1",
+  endpoint: "https://s3.example",
+  pathStyle: true,
+  prefix: "shop/",
+  manifestsPrefix: "m/",
+  blobsPrefix: "b/",
+  names: ["main", "next"],
+  retryMode: "adaptive",
+  retryMaxAttempts: 5,
+  disableAcceptEncoding: true,
+  credentials: { secretRef: { name: "bucket" } },
+};
+const s3Flag =
+  "type=s3,bucket=caches,region=test-1,endpoint_url=https://s3.example,use_path_style=true,prefix=shop/,manifests_prefix=m/,blobs_prefix=b/,name=main;next,retry_mode=adaptive,retry_max_attempts=5,disable_accept_encoding=true,access_key_id=id,secret_access_key=key";
+const azblob = {
+  accountUrl: "https://shop.blob.example",
+  accountName: "shop",
+  container: "caches",
+  prefix: "shop/",
+  manifestsPrefix: "m",
+  blobsPrefix: "b",
+  names: ["main"],
+  credentials: { secretRef: { name: "account" } },
+};
+const azblobFlag =
+  "type=azblob,account_url=https://shop.blob.example,account_name=shop,container=caches,prefix=shop/,manifests_prefix=m,blobs_prefix=b,name=main,secret_access_key=AZURE-KEY";
+const gha = {
+  urlV2: "https://results.example/",
+  url: "https://cache.example/",
+  version: 1,
+  scope: "main",
+  repository: "shop/web",
+  timeout: "5m",
+  credentials: { secretRef: { name: "workflow" } },
+};
+const ghaFlag =
+  "type=gha,url_v2=https://results.example/,url=https://cache.example/,version=1,scope=main,repository=shop/web,timeout=5m,token=GHA-TOKEN,ghtoken=token";
+
+const storeCases: readonly BuildxCase[] = [
+  {
+    name: "cache-from-s3",
+    flags: [`--cache-from=${s3Flag}`],
+    spec: { cache: { from: [{ s3 }] } },
+  },
+  {
+    name: "cache-to-s3",
+    flags: [
+      `--cache-to=${s3Flag},mode=max,ignore-error=true,upload_parallelism=8,touch_refresh=48h`,
+    ],
+    spec: {
+      cache: { to: [{ s3: { ...s3, mode: "max", uploadParallelism: 8, touchRefresh: "48h" } }] },
+    },
+  },
+  {
+    name: "cache-from-azblob",
+    flags: [`--cache-from=${azblobFlag}`],
+    spec: { cache: { from: [{ azblob }] } },
+  },
+  {
+    name: "cache-to-azblob",
+    flags: [`--cache-to=${azblobFlag},mode=max,ignore-error=true`],
+    spec: { cache: { to: [{ azblob: { ...azblob, mode: "max" } }] } },
+  },
+  {
+    name: "cache-from-gha",
+    flags: [`--cache-from=${ghaFlag}`],
+    spec: { cache: { from: [{ gha }] } },
+  },
+  {
+    name: "cache-to-gha",
+    flags: [`--cache-to=${ghaFlag},mode=max,ignore-error=true`],
+    spec: { cache: { to: [{ gha: { ...gha, mode: "max" } }] } },
+  },
+  {
+    name: "cache-to-local",
+    flags: [
+      "--cache-to=type=local,dest=FOLDER/cache,mode=max,compression=zstd,compression-level=3,force-compression=true,image-manifest=true,oci-mediatypes=true,ignore-error=true",
+    ],
+    spec: {
+      cache: {
+        to: [
+          {
+            local: {
+              name: "main",
+              mode: "max",
+              compression: "zstd",
+              compressionLevel: 3,
+              forceCompression: true,
+              imageManifest: true,
+              ociMediaTypes: true,
+            },
+          },
+        ],
+      },
+    },
+  },
+];
+
 const cacheCases: readonly BuildxCase[] = [
   {
     name: "cache-from",
@@ -196,4 +298,5 @@ export const outputCases: readonly BuildxCase[] = [
     spec: { ...image({ annotations }), platforms: ["linux/amd64", "linux/arm64"] },
   },
   ...cacheCases,
+  ...storeCases,
 ];

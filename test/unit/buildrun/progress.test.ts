@@ -111,7 +111,7 @@ describe("progress", () => {
       { name: "registry.example/a:cache", ok: false, message: "not found" },
     ]);
     assert.deepEqual(
-      exportResults(progress).map(({ ok }) => ok),
+      exportResults(progress, ["exporting cache to registry"]).map(({ ok }) => ok),
       [true],
     );
   });

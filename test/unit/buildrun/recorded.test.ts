@@ -61,6 +61,8 @@ function attested(path: string, value: string): [path: string, leaf: string][] {
 /** Every leaf of a request by its path; an empty object is as good as none. */
 function leaves(value: unknown, path: string): [path: string, leaf: string][] {
   if (path.startsWith("frontendAttrs.attest:")) return attested(path, String(value));
+  if (path === "frontendAttrs.cache-imports" && typeof value === "string")
+    return leaves(JSON.parse(value), path);
   if (value === null || typeof value !== "object") return [[path, String(value)]];
   return Object.entries(value).flatMap(([key, at]) =>
     leaves(at, path === "" ? key : `${path}.${key}`),

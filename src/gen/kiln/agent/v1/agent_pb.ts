@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kiln/agent/v1/agent.proto.
  */
 export const file_kiln_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChlraWxuL2FnZW50L3YxL2FnZW50LnByb3RvEg1raWxuLmFnZW50LnYxIoICCgxTdGFydFJlcXVlc3QSCwoDcmVmGAEgASgJEg8KB3JlcXVlc3QYAiABKAkSKwoJbWF0ZXJpYWxzGAMgASgLMhgua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMSFwoKZGVmaW5pdGlvbhgEIAEoDEgAiAEBEkgKD2Zyb250ZW5kX2lucHV0cxgFIAMoCzIvLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkaNQoTRnJvbnRlbmRJbnB1dHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQg0KC19kZWZpbml0aW9uIg8KDVN0YXJ0UmVzcG9uc2Ui5gEKCU1hdGVyaWFscxI2CgdzZWNyZXRzGAEgAygLMiUua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMuU2VjcmV0c0VudHJ5EiQKBmxvZ2lucxgCIAMoCzIULmtpbG4uYWdlbnQudjEuTG9naW4SJwoIc3NoX2tleXMYAyADKAsyFS5raWxuLmFnZW50LnYxLlNzaEtleRIiCgV0cmVlcxgEIAMoCzITLmtpbG4uYWdlbnQudjEuVHJlZRouCgxTZWNyZXRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASIjCgVMb2dpbhILCgNrZXkYASABKAkSDQoFbG9naW4YAiABKAkiKQoGU3NoS2V5EgoKAmlkGAEgASgJEhMKC3ByaXZhdGVfa2V5GAIgASgJInEKBFRyZWUSDAoEbmFtZRgBIAEoCRItCgVmaWxlcxgCIAMoCzIeLmtpbG4uYWdlbnQudjEuVHJlZS5GaWxlc0VudHJ5GiwKCkZpbGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASINCgtMaXN0UmVxdWVzdCIwCgxMaXN0UmVzcG9uc2USIAoEam9icxgBIAMoCzISLmtpbG4uYWdlbnQudjEuSm9iImkKA0pvYhILCgNyZWYYASABKAkSEAoIZmluaXNoZWQYAiABKAgSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLbmV4dF9vZmZzZXQYBCABKAQiMQoNQXR0YWNoUmVxdWVzdBILCgNyZWYYASABKAkSEwoLZnJvbV9vZmZzZXQYAiABKAQilwIKCEpvYkV2ZW50Eg4KBm9mZnNldBgBIAEoBBInCgZ2ZXJ0ZXgYAiABKAsyFS5raWxuLmFnZW50LnYxLlZlcnRleEgAEisKCHByb2dyZXNzGAMgASgLMhcua2lsbi5hZ2VudC52MS5Qcm9ncmVzc0gAEiEKA2xvZxgEIAEoCzISLmtpbG4uYWdlbnQudjEuTG9nSAASKQoHd2FybmluZxgFIAEoCzIWLmtpbG4uYWdlbnQudjEuV2FybmluZ0gAEiEKA2dhcBgGIAEoCzISLmtpbG4uYWdlbnQudjEuR2FwSAASKwoIZmluaXNoZWQYByABKAsyFy5raWxuLmFnZW50LnYxLkZpbmlzaGVkSABCBwoFZXZlbnQisQEKBlZlcnRleBIOCgZkaWdlc3QYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZpbnB1dHMYAyADKAkSDgoGY2FjaGVkGAQgASgIEisKB3N0YXJ0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWNvbXBsZXRlZBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYByABKAki3wEKCFByb2dyZXNzEg4KBnZlcnRleBgBIAEoCRIKCgJpZBgCIAEoCRIMCgRuYW1lGAMgASgJEg8KB2N1cnJlbnQYBCABKAMSDQoFdG90YWwYBSABKAMSLQoJdGltZXN0YW1wGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzdGFydGVkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgljb21wbGV0ZWQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImIKA0xvZxIOCgZ2ZXJ0ZXgYASABKAkSDgoGc3RyZWFtGAIgASgFEgwKBGRhdGEYAyABKAwSLQoJdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAQoHV2FybmluZxIOCgZ2ZXJ0ZXgYASABKAkSDQoFbGV2ZWwYAiABKAUSDQoFc2hvcnQYAyABKAkSDgoGZGV0YWlsGAQgAygJEgsKA3VybBgFIAEoCRIqCgZzb3VyY2UYBiABKAsyGi5raWxuLmFnZW50LnYxLlNvdXJjZUxpbmVzIjsKC1NvdXJjZUxpbmVzEgwKBHBhdGgYASABKAkSDAoEbGluZRgCIAEoBRIQCghlbmRfbGluZRgDIAEoBSIWCgNHYXASDwoHZHJvcHBlZBgBIAEoBCIbCghGaW5pc2hlZBIPCgdvdXRjb21lGAEgASgJIhwKDUNhbmNlbFJlcXVlc3QSCwoDcmVmGAEgASgJIhAKDkNhbmNlbFJlc3BvbnNlIiEKEkFja25vd2xlZGdlUmVxdWVzdBILCgNyZWYYASABKAkiFQoTQWNrbm93bGVkZ2VSZXNwb25zZSItCg1SZWNhbGxSZXF1ZXN0EgsKA3JlZhgBIAEoCRIPCgdjb250ZXh0GAIgASgJIiYKDlJlY2FsbFJlc3BvbnNlEhQKDHJlY29sbGVjdGlvbhgBIAEoCSIOCgxEcmFpblJlcXVlc3QiIAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgAygJIg4KDFVzYWdlUmVxdWVzdCKdAQoNVXNhZ2VSZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEhAKCGZpbmlzaGVkGAIgASgNEhAKCGRyYWluaW5nGAMgASgIEhQKDHZvbHVtZV9ieXRlcxgEIAEoBBIZChF2b2x1bWVfZnJlZV9ieXRlcxgFIAEoBBIRCglsb2dfYnl0ZXMYBiABKAQSEwoLY2FjaGVfYnl0ZXMYByABKAQiDQoLSW5mb1JlcXVlc3QiawoMSW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHd29ya2VycxgDIAMoCRIVCg1hZ2VudF92ZXJzaW9uGAQgASgJEhAKCGRyYWluaW5nGAUgASgIMvwECgVBZ2VudBJCCgVTdGFydBIbLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0Ghwua2lsbi5hZ2VudC52MS5TdGFydFJlc3BvbnNlEj8KBExpc3QSGi5raWxuLmFnZW50LnYxLkxpc3RSZXF1ZXN0Ghsua2lsbi5hZ2VudC52MS5MaXN0UmVzcG9uc2USQQoGQXR0YWNoEhwua2lsbi5hZ2VudC52MS5BdHRhY2hSZXF1ZXN0Ghcua2lsbi5hZ2VudC52MS5Kb2JFdmVudDABEkUKBkNhbmNlbBIcLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVxdWVzdBodLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVzcG9uc2USVAoLQWNrbm93bGVkZ2USIS5raWxuLmFnZW50LnYxLkFja25vd2xlZGdlUmVxdWVzdBoiLmtpbG4uYWdlbnQudjEuQWNrbm93bGVkZ2VSZXNwb25zZRJFCgZSZWNhbGwSHC5raWxuLmFnZW50LnYxLlJlY2FsbFJlcXVlc3QaHS5raWxuLmFnZW50LnYxLlJlY2FsbFJlc3BvbnNlEkIKBURyYWluEhsua2lsbi5hZ2VudC52MS5EcmFpblJlcXVlc3QaHC5raWxuLmFnZW50LnYxLkRyYWluUmVzcG9uc2USQgoFVXNhZ2USGy5raWxuLmFnZW50LnYxLlVzYWdlUmVxdWVzdBocLmtpbG4uYWdlbnQudjEuVXNhZ2VSZXNwb25zZRI/CgRJbmZvEhoua2lsbi5hZ2VudC52MS5JbmZvUmVxdWVzdBobLmtpbG4uYWdlbnQudjEuSW5mb1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChlraWxuL2FnZW50L3YxL2FnZW50LnByb3RvEg1raWxuLmFnZW50LnYxIoICCgxTdGFydFJlcXVlc3QSCwoDcmVmGAEgASgJEg8KB3JlcXVlc3QYAiABKAkSKwoJbWF0ZXJpYWxzGAMgASgLMhgua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMSFwoKZGVmaW5pdGlvbhgEIAEoDEgAiAEBEkgKD2Zyb250ZW5kX2lucHV0cxgFIAMoCzIvLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkaNQoTRnJvbnRlbmRJbnB1dHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQg0KC19kZWZpbml0aW9uIg8KDVN0YXJ0UmVzcG9uc2UikgIKCU1hdGVyaWFscxI2CgdzZWNyZXRzGAEgAygLMiUua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMuU2VjcmV0c0VudHJ5EiQKBmxvZ2lucxgCIAMoCzIULmtpbG4uYWdlbnQudjEuTG9naW4SJwoIc3NoX2tleXMYAyADKAsyFS5raWxuLmFnZW50LnYxLlNzaEtleRIiCgV0cmVlcxgEIAMoCzITLmtpbG4uYWdlbnQudjEuVHJlZRIqCgZoaWRkZW4YBSADKAsyGi5raWxuLmFnZW50LnYxLkhpZGRlbkF0dHJzGi4KDFNlY3JldHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIiMKBUxvZ2luEgsKA2tleRgBIAEoCRINCgVsb2dpbhgCIAEoCSIpCgZTc2hLZXkSCgoCaWQYASABKAkSEwoLcHJpdmF0ZV9rZXkYAiABKAkicQoEVHJlZRIMCgRuYW1lGAEgASgJEi0KBWZpbGVzGAIgAygLMh4ua2lsbi5hZ2VudC52MS5UcmVlLkZpbGVzRW50cnkaLAoKRmlsZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIo4BCgtIaWRkZW5BdHRycxIMCgRsaXN0GAEgASgJEg0KBWluZGV4GAIgASgNEjQKBWF0dHJzGAMgAygLMiUua2lsbi5hZ2VudC52MS5IaWRkZW5BdHRycy5BdHRyc0VudHJ5GiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASINCgtMaXN0UmVxdWVzdCIwCgxMaXN0UmVzcG9uc2USIAoEam9icxgBIAMoCzISLmtpbG4uYWdlbnQudjEuSm9iImkKA0pvYhILCgNyZWYYASABKAkSEAoIZmluaXNoZWQYAiABKAgSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLbmV4dF9vZmZzZXQYBCABKAQiMQoNQXR0YWNoUmVxdWVzdBILCgNyZWYYASABKAkSEwoLZnJvbV9vZmZzZXQYAiABKAQilwIKCEpvYkV2ZW50Eg4KBm9mZnNldBgBIAEoBBInCgZ2ZXJ0ZXgYAiABKAsyFS5raWxuLmFnZW50LnYxLlZlcnRleEgAEisKCHByb2dyZXNzGAMgASgLMhcua2lsbi5hZ2VudC52MS5Qcm9ncmVzc0gAEiEKA2xvZxgEIAEoCzISLmtpbG4uYWdlbnQudjEuTG9nSAASKQoHd2FybmluZxgFIAEoCzIWLmtpbG4uYWdlbnQudjEuV2FybmluZ0gAEiEKA2dhcBgGIAEoCzISLmtpbG4uYWdlbnQudjEuR2FwSAASKwoIZmluaXNoZWQYByABKAsyFy5raWxuLmFnZW50LnYxLkZpbmlzaGVkSABCBwoFZXZlbnQisQEKBlZlcnRleBIOCgZkaWdlc3QYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZpbnB1dHMYAyADKAkSDgoGY2FjaGVkGAQgASgIEisKB3N0YXJ0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWNvbXBsZXRlZBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYByABKAki3wEKCFByb2dyZXNzEg4KBnZlcnRleBgBIAEoCRIKCgJpZBgCIAEoCRIMCgRuYW1lGAMgASgJEg8KB2N1cnJlbnQYBCABKAMSDQoFdG90YWwYBSABKAMSLQoJdGltZXN0YW1wGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzdGFydGVkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgljb21wbGV0ZWQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImIKA0xvZxIOCgZ2ZXJ0ZXgYASABKAkSDgoGc3RyZWFtGAIgASgFEgwKBGRhdGEYAyABKAwSLQoJdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAQoHV2FybmluZxIOCgZ2ZXJ0ZXgYASABKAkSDQoFbGV2ZWwYAiABKAUSDQoFc2hvcnQYAyABKAkSDgoGZGV0YWlsGAQgAygJEgsKA3VybBgFIAEoCRIqCgZzb3VyY2UYBiABKAsyGi5raWxuLmFnZW50LnYxLlNvdXJjZUxpbmVzIjsKC1NvdXJjZUxpbmVzEgwKBHBhdGgYASABKAkSDAoEbGluZRgCIAEoBRIQCghlbmRfbGluZRgDIAEoBSIWCgNHYXASDwoHZHJvcHBlZBgBIAEoBCIbCghGaW5pc2hlZBIPCgdvdXRjb21lGAEgASgJIhwKDUNhbmNlbFJlcXVlc3QSCwoDcmVmGAEgASgJIhAKDkNhbmNlbFJlc3BvbnNlIiEKEkFja25vd2xlZGdlUmVxdWVzdBILCgNyZWYYASABKAkiFQoTQWNrbm93bGVkZ2VSZXNwb25zZSItCg1SZWNhbGxSZXF1ZXN0EgsKA3JlZhgBIAEoCRIPCgdjb250ZXh0GAIgASgJIiYKDlJlY2FsbFJlc3BvbnNlEhQKDHJlY29sbGVjdGlvbhgBIAEoCSIOCgxEcmFpblJlcXVlc3QiIAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgAygJIg4KDFVzYWdlUmVxdWVzdCKdAQoNVXNhZ2VSZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEhAKCGZpbmlzaGVkGAIgASgNEhAKCGRyYWluaW5nGAMgASgIEhQKDHZvbHVtZV9ieXRlcxgEIAEoBBIZChF2b2x1bWVfZnJlZV9ieXRlcxgFIAEoBBIRCglsb2dfYnl0ZXMYBiABKAQSEwoLY2FjaGVfYnl0ZXMYByABKAQiDQoLSW5mb1JlcXVlc3QiawoMSW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHd29ya2VycxgDIAMoCRIVCg1hZ2VudF92ZXJzaW9uGAQgASgJEhAKCGRyYWluaW5nGAUgASgIMvwECgVBZ2VudBJCCgVTdGFydBIbLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0Ghwua2lsbi5hZ2VudC52MS5TdGFydFJlc3BvbnNlEj8KBExpc3QSGi5raWxuLmFnZW50LnYxLkxpc3RSZXF1ZXN0Ghsua2lsbi5hZ2VudC52MS5MaXN0UmVzcG9uc2USQQoGQXR0YWNoEhwua2lsbi5hZ2VudC52MS5BdHRhY2hSZXF1ZXN0Ghcua2lsbi5hZ2VudC52MS5Kb2JFdmVudDABEkUKBkNhbmNlbBIcLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVxdWVzdBodLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVzcG9uc2USVAoLQWNrbm93bGVkZ2USIS5raWxuLmFnZW50LnYxLkFja25vd2xlZGdlUmVxdWVzdBoiLmtpbG4uYWdlbnQudjEuQWNrbm93bGVkZ2VSZXNwb25zZRJFCgZSZWNhbGwSHC5raWxuLmFnZW50LnYxLlJlY2FsbFJlcXVlc3QaHS5raWxuLmFnZW50LnYxLlJlY2FsbFJlc3BvbnNlEkIKBURyYWluEhsua2lsbi5hZ2VudC52MS5EcmFpblJlcXVlc3QaHC5raWxuLmFnZW50LnYxLkRyYWluUmVzcG9uc2USQgoFVXNhZ2USGy5raWxuLmFnZW50LnYxLlVzYWdlUmVxdWVzdBocLmtpbG4uYWdlbnQudjEuVXNhZ2VSZXNwb25zZRI/CgRJbmZvEhoua2lsbi5hZ2VudC52MS5JbmZvUmVxdWVzdBobLmtpbG4uYWdlbnQudjEuSW5mb1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message kiln.agent.v1.StartRequest
@@ -97,6 +97,11 @@ export type Materials = Message<"kiln.agent.v1.Materials"> & {
    * @generated from field: repeated kiln.agent.v1.Tree trees = 4;
    */
   trees: Tree[];
+
+  /**
+   * @generated from field: repeated kiln.agent.v1.HiddenAttrs hidden = 5;
+   */
+  hidden: HiddenAttrs[];
 };
 
 /**
@@ -177,6 +182,37 @@ export const TreeSchema: GenMessage<Tree> = /*@__PURE__*/
   messageDesc(file_kiln_agent_v1_agent, 5);
 
 /**
+ * Attributes of an entry of the request that hold secrets.
+ *
+ * @generated from message kiln.agent.v1.HiddenAttrs
+ */
+export type HiddenAttrs = Message<"kiln.agent.v1.HiddenAttrs"> & {
+  /**
+   * "imports", "exports"
+   *
+   * @generated from field: string list = 1;
+   */
+  list: string;
+
+  /**
+   * @generated from field: uint32 index = 2;
+   */
+  index: number;
+
+  /**
+   * @generated from field: map<string, string> attrs = 3;
+   */
+  attrs: { [key: string]: string };
+};
+
+/**
+ * Describes the message kiln.agent.v1.HiddenAttrs.
+ * Use `create(HiddenAttrsSchema)` to create a new message.
+ */
+export const HiddenAttrsSchema: GenMessage<HiddenAttrs> = /*@__PURE__*/
+  messageDesc(file_kiln_agent_v1_agent, 6);
+
+/**
  * @generated from message kiln.agent.v1.ListRequest
  */
 export type ListRequest = Message<"kiln.agent.v1.ListRequest"> & {
@@ -187,7 +223,7 @@ export type ListRequest = Message<"kiln.agent.v1.ListRequest"> & {
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 6);
+  messageDesc(file_kiln_agent_v1_agent, 7);
 
 /**
  * @generated from message kiln.agent.v1.ListResponse
@@ -204,7 +240,7 @@ export type ListResponse = Message<"kiln.agent.v1.ListResponse"> & {
  * Use `create(ListResponseSchema)` to create a new message.
  */
 export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 7);
+  messageDesc(file_kiln_agent_v1_agent, 8);
 
 /**
  * @generated from message kiln.agent.v1.Job
@@ -238,7 +274,7 @@ export type Job = Message<"kiln.agent.v1.Job"> & {
  * Use `create(JobSchema)` to create a new message.
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 8);
+  messageDesc(file_kiln_agent_v1_agent, 9);
 
 /**
  * @generated from message kiln.agent.v1.AttachRequest
@@ -260,7 +296,7 @@ export type AttachRequest = Message<"kiln.agent.v1.AttachRequest"> & {
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema: GenMessage<AttachRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 9);
+  messageDesc(file_kiln_agent_v1_agent, 10);
 
 /**
  * One entry of a job's event log: on the wire, and in the log that the agent keeps on disk.
@@ -320,7 +356,7 @@ export type JobEvent = Message<"kiln.agent.v1.JobEvent"> & {
  * Use `create(JobEventSchema)` to create a new message.
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 10);
+  messageDesc(file_kiln_agent_v1_agent, 11);
 
 /**
  * @generated from message kiln.agent.v1.Vertex
@@ -367,7 +403,7 @@ export type Vertex = Message<"kiln.agent.v1.Vertex"> & {
  * Use `create(VertexSchema)` to create a new message.
  */
 export const VertexSchema: GenMessage<Vertex> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 11);
+  messageDesc(file_kiln_agent_v1_agent, 12);
 
 /**
  * @generated from message kiln.agent.v1.Progress
@@ -419,7 +455,7 @@ export type Progress = Message<"kiln.agent.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 12);
+  messageDesc(file_kiln_agent_v1_agent, 13);
 
 /**
  * @generated from message kiln.agent.v1.Log
@@ -453,7 +489,7 @@ export type Log = Message<"kiln.agent.v1.Log"> & {
  * Use `create(LogSchema)` to create a new message.
  */
 export const LogSchema: GenMessage<Log> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 13);
+  messageDesc(file_kiln_agent_v1_agent, 14);
 
 /**
  * @generated from message kiln.agent.v1.Warning
@@ -495,7 +531,7 @@ export type Warning = Message<"kiln.agent.v1.Warning"> & {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 14);
+  messageDesc(file_kiln_agent_v1_agent, 15);
 
 /**
  * @generated from message kiln.agent.v1.SourceLines
@@ -522,7 +558,7 @@ export type SourceLines = Message<"kiln.agent.v1.SourceLines"> & {
  * Use `create(SourceLinesSchema)` to create a new message.
  */
 export const SourceLinesSchema: GenMessage<SourceLines> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 15);
+  messageDesc(file_kiln_agent_v1_agent, 16);
 
 /**
  * Older entries were dropped. The latest record of every vertex follows.
@@ -541,7 +577,7 @@ export type Gap = Message<"kiln.agent.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 16);
+  messageDesc(file_kiln_agent_v1_agent, 17);
 
 /**
  * @generated from message kiln.agent.v1.Finished
@@ -560,7 +596,7 @@ export type Finished = Message<"kiln.agent.v1.Finished"> & {
  * Use `create(FinishedSchema)` to create a new message.
  */
 export const FinishedSchema: GenMessage<Finished> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 17);
+  messageDesc(file_kiln_agent_v1_agent, 18);
 
 /**
  * @generated from message kiln.agent.v1.CancelRequest
@@ -577,7 +613,7 @@ export type CancelRequest = Message<"kiln.agent.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 18);
+  messageDesc(file_kiln_agent_v1_agent, 19);
 
 /**
  * @generated from message kiln.agent.v1.CancelResponse
@@ -590,7 +626,7 @@ export type CancelResponse = Message<"kiln.agent.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 19);
+  messageDesc(file_kiln_agent_v1_agent, 20);
 
 /**
  * @generated from message kiln.agent.v1.AcknowledgeRequest
@@ -607,7 +643,7 @@ export type AcknowledgeRequest = Message<"kiln.agent.v1.AcknowledgeRequest"> & {
  * Use `create(AcknowledgeRequestSchema)` to create a new message.
  */
 export const AcknowledgeRequestSchema: GenMessage<AcknowledgeRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 20);
+  messageDesc(file_kiln_agent_v1_agent, 21);
 
 /**
  * @generated from message kiln.agent.v1.AcknowledgeResponse
@@ -620,7 +656,7 @@ export type AcknowledgeResponse = Message<"kiln.agent.v1.AcknowledgeResponse"> &
  * Use `create(AcknowledgeResponseSchema)` to create a new message.
  */
 export const AcknowledgeResponseSchema: GenMessage<AcknowledgeResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 21);
+  messageDesc(file_kiln_agent_v1_agent, 22);
 
 /**
  * @generated from message kiln.agent.v1.RecallRequest
@@ -644,7 +680,7 @@ export type RecallRequest = Message<"kiln.agent.v1.RecallRequest"> & {
  * Use `create(RecallRequestSchema)` to create a new message.
  */
 export const RecallRequestSchema: GenMessage<RecallRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 22);
+  messageDesc(file_kiln_agent_v1_agent, 23);
 
 /**
  * @generated from message kiln.agent.v1.RecallResponse
@@ -663,7 +699,7 @@ export type RecallResponse = Message<"kiln.agent.v1.RecallResponse"> & {
  * Use `create(RecallResponseSchema)` to create a new message.
  */
 export const RecallResponseSchema: GenMessage<RecallResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 23);
+  messageDesc(file_kiln_agent_v1_agent, 24);
 
 /**
  * @generated from message kiln.agent.v1.DrainRequest
@@ -676,7 +712,7 @@ export type DrainRequest = Message<"kiln.agent.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 24);
+  messageDesc(file_kiln_agent_v1_agent, 25);
 
 /**
  * @generated from message kiln.agent.v1.DrainResponse
@@ -693,7 +729,7 @@ export type DrainResponse = Message<"kiln.agent.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 25);
+  messageDesc(file_kiln_agent_v1_agent, 26);
 
 /**
  * @generated from message kiln.agent.v1.UsageRequest
@@ -706,7 +742,7 @@ export type UsageRequest = Message<"kiln.agent.v1.UsageRequest"> & {
  * Use `create(UsageRequestSchema)` to create a new message.
  */
 export const UsageRequestSchema: GenMessage<UsageRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 26);
+  messageDesc(file_kiln_agent_v1_agent, 27);
 
 /**
  * @generated from message kiln.agent.v1.UsageResponse
@@ -763,7 +799,7 @@ export type UsageResponse = Message<"kiln.agent.v1.UsageResponse"> & {
  * Use `create(UsageResponseSchema)` to create a new message.
  */
 export const UsageResponseSchema: GenMessage<UsageResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 27);
+  messageDesc(file_kiln_agent_v1_agent, 28);
 
 /**
  * @generated from message kiln.agent.v1.InfoRequest
@@ -776,7 +812,7 @@ export type InfoRequest = Message<"kiln.agent.v1.InfoRequest"> & {
  * Use `create(InfoRequestSchema)` to create a new message.
  */
 export const InfoRequestSchema: GenMessage<InfoRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 28);
+  messageDesc(file_kiln_agent_v1_agent, 29);
 
 /**
  * @generated from message kiln.agent.v1.InfoResponse
@@ -817,7 +853,7 @@ export type InfoResponse = Message<"kiln.agent.v1.InfoResponse"> & {
  * Use `create(InfoResponseSchema)` to create a new message.
  */
 export const InfoResponseSchema: GenMessage<InfoResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 29);
+  messageDesc(file_kiln_agent_v1_agent, 30);
 
 /**
  * @generated from service kiln.agent.v1.Agent
