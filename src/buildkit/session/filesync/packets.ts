@@ -115,7 +115,14 @@ export function readPacket(bytes: Buffer): Packet {
         reader.skip(type);
     }
   }
+  if (packet.stat !== undefined) checkNumbers(packet.stat);
   return packet;
+}
+
+/** Only what is left in the end counts: a field that comes again replaces the one before. */
+function checkNumbers({ size, devmajor, devminor }: WireStat): void {
+  if (Number.isNaN(size) || Number.isNaN(devmajor) || Number.isNaN(devminor))
+    throw new RangeError("a number of this packet is too large");
 }
 
 const emptyStat: WireStat = {

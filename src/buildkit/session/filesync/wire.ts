@@ -148,13 +148,12 @@ export class WireReader {
     return BigInt.asIntN(64, (BigInt(this.#high) << 32n) | BigInt(this.#low));
   }
 
-  /** An int64 that has to be a safe integer. */
+  /** An int64 as a number; NaN where no number holds it, for a later field of the same kind may replace it. */
   integer(type: number): number {
     this.#expect(type, wireType.varint);
     this.#varint();
     const value = (this.#high | 0) * 0x1_0000_0000 + this.#low;
-    if (value > maxSafe || value < -maxSafe) throw malformed();
-    return value;
+    return value > maxSafe || value < -maxSafe ? Number.NaN : value;
   }
 
   /** Bytes of a length-delimited field: a view. */

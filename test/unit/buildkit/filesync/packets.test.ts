@@ -151,6 +151,12 @@ describe("fsutil packets", () => {
       assert.throws(() => readPacket(Buffer.from(bytes)), RangeError));
   }
 
+  it("takes a number that no JavaScript number holds when a later one replaces it", () => {
+    // Found by fuzzing: seed 348197630.
+    const size = [0x28, ...Array<number>(7).fill(0xff), 0x7f, 0x28, 5];
+    assert.equal(readPacket(Buffer.from([0x12, size.length, ...size])).stat?.size, 5);
+  });
+
   it("passes over fields that it does not know", () => {
     const unknown = [
       0x2d, 1, 2, 3, 4, 0x31, 1, 2, 3, 4, 5, 6, 7, 8, 0x3a, 1, 9, 0x43, 0x08, 1, 0x44,
