@@ -77,6 +77,19 @@ describe("a running build", () => {
     }
   }
 
+  /** Lets a Builder's pods wait 3 s for their builds. A run that came before the roll would wait as long as the old template lets it. */
+  async function impatient(): Promise<void> {
+    const kubernetes = { security: "Privileged", drainTimeout: "3s" };
+    await cluster.apply(ns, aBuilder({ kubernetes, maxConcurrentRuns: 10 }));
+    await cluster.until("pods of the new template alone", async () => {
+      const text = await cluster.kubectl([
+        ...["get", "pods", "-n", ns, "-l", "kiln.build/builder=default"],
+        ...["-o", "jsonpath={.items[*].spec.terminationGracePeriodSeconds}"],
+      ]);
+      return text === "33";
+    });
+  }
+
   function attemptsOf(status: RunStatus): (string | undefined)[][] {
     return (status.attempts ?? []).map(({ outcome, reason, class: of }) => [outcome, reason, of]);
   }
@@ -149,16 +162,7 @@ describe("a running build", () => {
   });
 
   it("is started again elsewhere when it takes longer than its pod may wait", async () => {
-    const kubernetes = { security: "Privileged", drainTimeout: "3s" };
-    await cluster.apply(ns, aBuilder({ kubernetes, maxConcurrentRuns: 10 }));
-    // A run that came before the roll would wait as long as the old template lets it.
-    await cluster.until("pods of the new template alone", async () => {
-      const text = await cluster.kubectl([
-        ...["get", "pods", "-n", ns, "-l", "kiln.build/builder=default"],
-        ...["-o", "jsonpath={.items[*].spec.terminationGracePeriodSeconds}"],
-      ]);
-      return text === "33";
-    });
+    await impatient();
     await cluster.apply(ns, aRun("long", sleepFor(40, "long"), { retry: { limit: 0 } }));
     await running("long");
     const { attempts } = await cluster.statusOf(ns, "long");
@@ -192,8 +196,7 @@ describe("a running build", () => {
   });
 
   it("says that its Builder is gone when that is deleted, and no pod stays behind", async () => {
-    const kubernetes = { security: "Privileged", drainTimeout: "3s" };
-    await cluster.apply(ns, aBuilder({ kubernetes, maxConcurrentRuns: 10 }));
+    await impatient();
     await cluster.apply(ns, aRun("homeless", sleepFor(600, "homeless"), { retry: { limit: 0 } }));
     await running("homeless");
     await cluster.kubectl(["delete", "builder", "default", "-n", ns, "--timeout=60s"]);
