@@ -109,6 +109,17 @@ export class InProcessAgent implements Agent {
     return this.#draining;
   }
 
+  /** Ends the jobs that run as lost, not as cancelled: for a reason that is not theirs. The refs. */
+  cut(): readonly string[] {
+    const jobs = this.#running();
+    for (const { stop, events } of jobs) {
+      events.finish(lostFailure("the builder's instance was drained, and its time was up"));
+      stop.abort();
+    }
+    this.#changed();
+    return jobs.map(({ ref }) => ref);
+  }
+
   /** Resolves when no job runs, or when the signal fires. */
   async idle(signal: AbortSignal): Promise<void> {
     while (this.#running().length > 0 && !signal.aborted) await this.#change(signal);

@@ -5,22 +5,21 @@ import type { Logger } from "pino";
 import { findCondition } from "../api/condition.ts";
 import type { BuilderStatus } from "../api/v1alpha1/index.ts";
 import type { KubeClient } from "../kube/client.ts";
-import { isApiError } from "../kube/errors.ts";
 import type { EventSink } from "../kube/events.ts";
 import { keyOf, type KubeObject } from "../kube/object.ts";
 import { after, done, type Outcome } from "../runtime/outcome.ts";
 import { act } from "./act.ts";
-import { builders, clusterBuilders, type BuilderCaches } from "./caches.ts";
+import type { BuilderCaches } from "./caches.ts";
 import { readContents } from "./contents.ts";
 import { decide, render, type DecideInput, type Decision, type Written } from "./decide.ts";
 import type { InstanceLoads } from "./fleet.ts";
 import { builderRefOf } from "./instance.ts";
-import { contentHash } from "./kubernetes/hash.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { references } from "./kubernetes/references.ts";
 import { templateHashOf } from "./kubernetes/workload.ts";
 import type { Identities } from "./pki/identities.ts";
 import type { Prober } from "./health/probe.ts";
+import { cacheOf, report } from "./report.ts";
 import { builderStatus } from "./status.ts";
 import { probeTargets, type TargetDeps } from "./health/targets.ts";
 import { gather, tlsOwners, type BuilderWorld } from "./world.ts";
@@ -41,6 +40,8 @@ export interface ReconcileDeps {
   readonly now: () => Date;
   /** By uid of a live object; shared by all reconciles of the process. */
   readonly written: Map<string, Written>;
+  /** By uid of the Builder: when its status was written, in milliseconds since the epoch. */
+  readonly reported: Map<string, number>;
 }
 
 /** While something is under way that rings no bell: Events, a roll. */
@@ -90,8 +91,8 @@ export async function reconcileBuilder(
   const isUnasked = daemons.some(({ id }) => deps.prober.result(key, id) === undefined);
   if (isUnasked && wasReady(world)) return after(movingMs);
   const status = statusOf(world, decision, refused ?? decision.problem ?? world.problem, deps);
-  await report(world, status, deps, signal);
-  return next(world, decision, status);
+  const isWritten = await report(world, status, deps, signal);
+  return next(world, { decision, status, isWritten });
 }
 
 /** Agents read a renewed certificate by themselves: the pods do not roll. */
@@ -131,14 +132,21 @@ function statusOf(
   deps: ReconcileDeps,
 ): BuilderStatus {
   const { templateHash } = decision;
-  const isNewest = world.owned.pods.every((pod) => templateHashOf(pod) === templateHash);
+  const stale = new Set(
+    world.owned.pods
+      .filter((pod) => templateHashOf(pod) !== templateHash)
+      .map(({ metadata }) => metadata.name),
+  );
   return builderStatus({
     generation: world.object.metadata.generation,
     previous: world.object.status as BuilderStatus | undefined,
     spec: world.spec,
-    instances: world.instances,
+    instances: world.instances.map((facts) => ({
+      ...facts,
+      outdated: templateHash !== undefined && stale.has(facts.id),
+    })),
     problem,
-    isRolledOut: decision.settled && (templateHash === undefined || isNewest),
+    isRolledOut: decision.settled && (templateHash === undefined || stale.size === 0),
     templateHash,
     running: (id) => deps.loads.running(world.ref, id),
     queued: deps.loads.queued(world.ref),
@@ -151,58 +159,18 @@ function wasReady(world: BuilderWorld): boolean {
   return findCondition(status?.conditions, "Ready")?.status === "True";
 }
 
-/** Writes the status if it says anything new, and tells if the Builder became ready or ceased to be. */
-async function report(
-  world: BuilderWorld,
-  status: BuilderStatus,
-  deps: ReconcileDeps,
-  signal: AbortSignal,
-): Promise<void> {
-  const before = world.object.status as BuilderStatus | undefined;
-  if (before !== undefined && contentHash(before) === contentHash(status)) return;
-  const { name, namespace, uid } = world.object.metadata;
-  const type = world.ref.kind === "ClusterBuilder" ? clusterBuilders : builders;
-  try {
-    const object = { metadata: { name, namespace, uid }, status };
-    const stored = await deps.client.applyStatus(type, object, {}, signal);
-    cacheOf(world, deps.caches).wrote(stored);
-  } catch (error) {
-    // Gone, or another one of the same name: its own reconcile will speak for it.
-    if (isApiError(error, "NotFound", "Conflict")) return;
-    throw error;
-  }
-  tell(world, before, status, deps);
+interface Looked {
+  readonly decision: Decision;
+  readonly status: BuilderStatus;
+  readonly isWritten: boolean;
 }
 
-/** One log line and one Event when the reason of Ready changes. */
-function tell(
-  world: BuilderWorld,
-  before: BuilderStatus | undefined,
-  status: BuilderStatus,
-  { log, events }: ReconcileDeps,
-): void {
-  const was = findCondition(before?.conditions, "Ready");
-  const is = findCondition(status.conditions, "Ready");
-  if (is === undefined || (was?.status === is.status && was.reason === is.reason)) return;
-  const { reason, message } = is;
-  const isReady = is.status === "True";
-  log.info({ ready: isReady, reason, message }, "builder changed");
-  if (was === undefined && reason === "Starting") return;
-  const isNormal = isReady || reason === "Starting";
-  events.event(world.object, {
-    type: isNormal ? "Normal" : "Warning",
-    reason: isReady ? "Ready" : reason,
-    message,
-  });
-}
-
-function next(world: BuilderWorld, decision: Decision, status: BuilderStatus): Outcome {
-  const isMoving =
-    !decision.settled || status.conditions?.some(({ type }) => type === "Reconciling") === true;
-  if (isMoving) return after(movingMs);
-  const isStalled = status.conditions?.some(({ type }) => type === "Stalled") === true;
+function next(world: BuilderWorld, { decision, status, isWritten }: Looked): Outcome {
+  const has = (wanted: string): boolean =>
+    status.conditions?.some(({ type }) => type === wanted) === true;
+  if (!decision.settled || !isWritten || has("Reconciling")) return after(movingMs);
   const isBusy = (status.runningRuns ?? 0) + (status.queuedRuns ?? 0) > 0;
-  if (isBusy || (isStalled && world.spec !== undefined)) return after(busyMs);
+  if (isBusy || (has("Stalled") && world.spec !== undefined)) return after(busyMs);
   return after(decision.usesContents ? contentMs : idleMs);
 }
 
@@ -220,8 +188,4 @@ function isKnown(object: KubeObject, caches: BuilderCaches): boolean {
     default:
       return caches.networkPolicies.get(key) !== undefined;
   }
-}
-
-function cacheOf(world: BuilderWorld, caches: BuilderCaches) {
-  return world.ref.kind === "ClusterBuilder" ? caches.clusterBuilders : caches.builders;
 }

@@ -90,6 +90,7 @@ export function createBuilders(o: BuildersOptions): Builders {
     defaultConfig: o.defaultConfig,
     now,
     written,
+    reported: new Map<string, number>(),
   };
   const controller = new Controller({
     name: "builder",
@@ -104,10 +105,13 @@ export function createBuilders(o: BuildersOptions): Builders {
     caches.statefulSets,
     caches.networkPolicies,
     caches.disruptionBudgets,
+    caches.builders,
+    caches.clusterBuilders,
   ].map((cache) =>
     (cache as unknown as BuilderCaches["deployments"]).onChange(({ type, object }) => {
-      if (type === "Deleted" && object.metadata.uid !== undefined)
-        written.delete(object.metadata.uid);
+      if (type !== "Deleted" || object.metadata.uid === undefined) return;
+      written.delete(object.metadata.uid);
+      deps.reported.delete(object.metadata.uid);
     }),
   );
   return {

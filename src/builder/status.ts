@@ -1,7 +1,7 @@
 // What does Kiln say about a Builder? The only writer of its conditions. Pure: the same world at the same
 // second gives the same status, so that nothing is written when nothing changed.
 
-import { removeCondition, setCondition, type ConditionState } from "../api/condition.ts";
+import { removeCondition, setCondition, timestamp, type ConditionState } from "../api/condition.ts";
 import {
   statusLimits,
   type BuilderInstanceStatus,
@@ -12,6 +12,7 @@ import {
 } from "../api/v1alpha1/index.ts";
 import type { GcRule as DaemonGcRule } from "../buildkit/client-types.ts";
 import { oldest } from "./health/answers.ts";
+import type { DiskFacts } from "./health/disk.ts";
 import type { InstanceFacts } from "./health/facts.ts";
 import { needsPerson, oneLine, worst, type Problem } from "./health/problem.ts";
 
@@ -42,7 +43,7 @@ export function builderStatus(input: StatusInput): BuilderStatus {
   const platforms = [...new Set(ready.flatMap(({ daemon }) => daemon?.platforms ?? []))];
   const instances = input.instances
     .slice(0, statusLimits.instances)
-    .map((facts) => instanceStatus(facts, input.running(facts.id)));
+    .map((facts) => instanceStatus(facts, input));
   const status: BuilderStatus = {
     observedGeneration: input.generation,
     conditions: conditions(input, ready.length, total),
@@ -82,6 +83,15 @@ function conditions(input: StatusInput, ready: number, total: number): Condition
   const problem = mainProblem(input);
   const at = { now: input.now, observedGeneration: input.generation };
   let list = setCondition(input.previous?.conditions, readyState(ready, total, problem), at);
+  const full = input.instances.filter((one) => one.problem?.reason === "DiskPressure");
+  list =
+    full[0]?.problem === undefined
+      ? removeCondition(list, "DiskPressure")
+      : setCondition(
+          list,
+          { type: "DiskPressure", status: "True", ...textOf(full[0].problem) },
+          at,
+        );
   const isStalled = problem !== undefined && needsPerson(problem.reason);
   const isMoving = !isStalled && (ready < total || !input.isRolledOut);
   list = isStalled
@@ -118,20 +128,60 @@ function textOf(problem: { readonly reason: string; readonly message: string }) 
   return { reason: problem.reason, message: cut(problem.message) };
 }
 
-function instanceStatus(facts: InstanceFacts, running: number): BuilderInstanceStatus {
+function instanceStatus(facts: InstanceFacts, input: StatusInput): BuilderInstanceStatus {
   const { daemon, problem } = facts;
+  const running = input.running(facts.id);
+  const before = input.previous?.instances?.find(({ name }) => name === facts.id);
   return withoutUndefined<BuilderInstanceStatus>({
     name: facts.id,
     address: facts.address,
     ready: facts.ready,
+    state: stateOf(facts),
     reason: problem?.reason,
     message: problem === undefined ? undefined : cut(problem.message),
     version: daemon?.version === "" ? undefined : daemon?.version.slice(0, 128),
     platforms: daemon?.platforms.slice(0, statusLimits.platforms),
     labels: daemon === undefined ? undefined : boundedLabels(daemon.labels),
     gcPolicy: daemon?.gcPolicy.slice(0, 16).map(gcRule),
+    slots: input.spec?.maxConcurrentRuns,
     running,
+    idleSince: running > 0 ? undefined : (before?.idleSince ?? timestamp(input.now)),
+    outdated: facts.outdated === true ? true : undefined,
+    disk: diskOf(daemon?.disk),
+    lastError: lastError(problem, before, input.now),
   });
+}
+
+type InstanceState = NonNullable<BuilderInstanceStatus["state"]>;
+
+function stateOf({ ready, terminating, problem }: InstanceFacts): InstanceState {
+  if (terminating) return "Terminating";
+  if (ready) return "Ready";
+  const { reason } = problem ?? {};
+  return reason === "Starting" || reason === "Draining" || reason === "DiskPressure"
+    ? reason
+    : "NotReady";
+}
+
+function diskOf(disk: DiskFacts | undefined): BuilderInstanceStatus["disk"] {
+  if (disk === undefined) return undefined;
+  const { cacheBytes, volumeBytes, volumeFreeBytes: freeBytes } = disk;
+  return withoutUndefined({ cacheBytes, volumeBytes, freeBytes });
+}
+
+/** What belongs to the life of every instance is no error. */
+const noErrors: ReadonlySet<string> = new Set(["Starting", "Draining", "Terminating"]);
+
+function lastError(
+  problem: Problem | undefined,
+  before: BuilderInstanceStatus | undefined,
+  now: Date,
+): BuilderInstanceStatus["lastError"] {
+  const last = before?.lastError;
+  if (problem === undefined || noErrors.has(problem.reason)) return last;
+  // The numbers in a message may move while it is the same trouble.
+  const time = last?.reason === problem.reason ? last.time : timestamp(now);
+  return { ...textOf(problem), time };
 }
 
 /** Of a daemon that somebody else runs: as many and as long as the schema takes. */

@@ -68,6 +68,8 @@ export interface RemoteAgentOptions {
 }
 
 const callMs = 15_000;
+/** A prune removes what may be many gigabytes of files. */
+const pruneMs = 10 * 60_000;
 const maxMessageBytes = 64 * 1024 * 1024;
 const firstRetryMs = 100;
 const longestRetryMs = 2_000;
@@ -146,6 +148,18 @@ export class RemoteAgent implements Agent {
     return (await this.#call(Service.method.drain, {}, signal)).running;
   }
 
+  /** Ends its running jobs as lost. The refs. */
+  async cut(signal?: AbortSignal): Promise<readonly string[]> {
+    return (await this.#call(Service.method.cut, {}, signal)).cut;
+  }
+
+  /** Makes room on the daemon's disk; see `DiskGauge.prune`. Bytes that were freed. */
+  async prune(minFreeBytes: number, signal?: AbortSignal): Promise<number> {
+    const request = { minFreeBytes: BigInt(minFreeBytes) };
+    const { freedBytes } = await this.#call(Service.method.prune, request, signal, pruneMs);
+    return Number(freedBytes);
+  }
+
   /** How busy it is, and how full. Throws `KilnError` when the agent or the daemon does not answer. */
   async usage(signal?: AbortSignal): Promise<AgentUsage> {
     const { running, finished, draining, ...bytes } = await this.#call(
@@ -199,6 +213,7 @@ export class RemoteAgent implements Agent {
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
     signal?: AbortSignal,
+    limitMs: number = callMs,
   ): Promise<MessageShape<O>> {
     return await new Promise((resolve, reject) => {
       const cancel = (): void => call.cancel();
@@ -208,7 +223,7 @@ export class RemoteAgent implements Agent {
         (bytes) => fromBinary(method.output, bytes),
         request,
         new Metadata(),
-        { deadline: Date.now() + callMs },
+        { deadline: Date.now() + limitMs },
         (error, answer) => {
           signal?.removeEventListener("abort", cancel);
           if (error !== null) reject(errorOf(error));

@@ -1,6 +1,5 @@
 // The agent's side of the protocol: each call is one call of the agent in this process. Holds no state of its own.
 
-import { statfs } from "node:fs/promises";
 import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
@@ -21,6 +20,7 @@ import type { Journal } from "../journal/journal.ts";
 import { toWire, type WireEventInit } from "./events.ts";
 import { jobFromWire, noMaterials } from "./jobs.ts";
 import { definitionOf } from "./service.ts";
+import { DiskGauge } from "./usage.ts";
 
 /** What is served. */
 export interface AgentServerOptions {
@@ -28,7 +28,7 @@ export interface AgentServerOptions {
   /** Of the daemon beside the agent. */
   readonly endpoint: Endpoint;
   /** For questions about the daemon. */
-  readonly client: Pick<BuildkitClient, "info" | "workers" | "diskUsage">;
+  readonly client: Pick<BuildkitClient, "info" | "workers" | "diskUsage" | "prune">;
   readonly journal: Journal;
   readonly log: Logger;
   /** Folder on the volume with the daemon's state; undefined: not reported. */
@@ -75,6 +75,7 @@ export function agentServer(o: AgentServerOptions): Server {
 
 function handlers(o: AgentServerOptions): Unary {
   const { agent } = o;
+  const gauge = new DiskGauge({ client: o.client, volume: o.volume, now: () => Date.now() });
   return {
     start: async (request) => {
       if (!refPattern.test(request.ref)) throw new BadRequest("the ref is not one of Kiln's");
@@ -95,7 +96,11 @@ function handlers(o: AgentServerOptions): Unary {
       return { recollection: JSON.stringify(await agent.recall(question, signal)) };
     },
     drain: async () => ({ running: [...agent.drain()] }),
-    usage: async (_, signal) => await usage(o, signal),
+    cut: async () => ({ cut: [...agent.cut()] }),
+    usage: async (_, signal) => await usage(o, gauge, signal),
+    prune: async ({ minFreeBytes }, signal) => ({
+      freedBytes: BigInt(await gauge.prune(Number(minFreeBytes), signal)),
+    }),
     info: async (_, signal) => {
       const [info, workers] = await Promise.all([o.client.info(signal), o.client.workers(signal)]);
       return {
@@ -109,18 +114,25 @@ function handlers(o: AgentServerOptions): Unary {
   };
 }
 
-async function usage({ agent, client, volume, journal }: AgentServerOptions, signal: AbortSignal) {
-  const [jobs, records] = await Promise.all([agent.list(), client.diskUsage(signal)]);
+async function usage(
+  { agent, journal }: AgentServerOptions,
+  gauge: DiskGauge,
+  signal: AbortSignal,
+) {
+  const [jobs, volume, cache] = await Promise.all([
+    agent.list(),
+    gauge.volume(),
+    gauge.cacheBytes(signal),
+  ]);
   const running = jobs.filter(({ state }) => state === "running").length;
-  const disk = volume === undefined ? undefined : await statfs(volume, { bigint: true });
   return {
     running,
     finished: jobs.length - running,
     draining: agent.draining,
-    volumeBytes: disk === undefined ? 0n : disk.blocks * disk.bsize,
-    volumeFreeBytes: disk === undefined ? 0n : disk.bavail * disk.bsize,
+    volumeBytes: volume.bytes,
+    volumeFreeBytes: volume.free,
     logBytes: BigInt(journal.bytes),
-    cacheBytes: BigInt(records.reduce((sum, { size }) => sum + size, 0)),
+    cacheBytes: BigInt(cache),
   };
 }
 

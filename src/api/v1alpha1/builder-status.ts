@@ -2,7 +2,14 @@
 
 import { z } from "zod";
 import { listMap } from "../schema.ts";
-import { Condition, Count, statusLimits, StatusMessage, StatusReason } from "./shared.ts";
+import {
+  Condition,
+  Count,
+  statusLimits,
+  StatusMessage,
+  StatusReason,
+  Timestamp,
+} from "./shared.ts";
 
 const Platforms = z.array(z.string().max(64)).max(statusLimits.platforms);
 const Bytes = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -24,10 +31,28 @@ const GcRule = z.object({
   minFreeSpace: Bytes.optional().describe("Bytes of disk that should stay free."),
 });
 
+const Disk = z.object({
+  cacheBytes: Bytes.optional().describe("Bytes of the daemon's cache."),
+  volumeBytes: Bytes.optional().describe("Bytes of the volume with cache and state."),
+  freeBytes: Bytes.optional().describe("Bytes of the volume that are free."),
+});
+
+const InstanceError = z.object({
+  reason: StatusReason.describe("What it was, as one word."),
+  message: StatusMessage.describe("What it was, and what to do."),
+  time: Timestamp.describe("When it was first seen."),
+});
+
 const Instance = z.object({
   name: z.string().min(1).max(253).describe("Name of the pod, or remote-0."),
   address: z.string().max(512).optional().describe("Where it answers."),
   ready: z.boolean().describe("Whether it takes runs."),
+  state: z
+    .enum(["Starting", "Ready", "Draining", "DiskPressure", "NotReady", "Terminating"])
+    .optional()
+    .describe(
+      "Where it is in its life. Draining: its runs end and it takes no new one. Terminating: its pod is being deleted.",
+    ),
   reason: StatusReason.optional().describe("Why it is not ready, as one word."),
   message: StatusMessage.optional().describe("Why it is not ready, and what to do."),
   version: z.string().max(128).optional().describe("Version of BuildKit."),
@@ -38,7 +63,17 @@ const Instance = z.object({
     .optional()
     .describe("Labels of its worker, such as the executor and the snapshotter."),
   gcPolicy: z.array(GcRule).max(16).optional().describe("How it removes old cache records."),
+  slots: Count.optional().describe("Runs that it builds at once at most."),
   running: Count.optional().describe("Runs that it builds now."),
+  idleSince: Timestamp.optional().describe("When its last run ended, or when it came."),
+  outdated: z
+    .boolean()
+    .optional()
+    .describe("Whether it is of an older template, and waits for its turn to be replaced."),
+  disk: Disk.optional().describe("How full its disk is, in steps of 1/256 of the volume."),
+  lastError: InstanceError.optional().describe(
+    "What last kept it from working, also when that is over.",
+  ),
 });
 
 /** Status of a Builder or a ClusterBuilder. */
@@ -46,7 +81,7 @@ export const BuilderStatus = z.object({
   observedGeneration: Count.optional().describe("The metadata.generation that this speaks about."),
   conditions: listMap(Condition, ["type"], 16)
     .optional()
-    .describe("Ready; Reconciling and Stalled while they hold."),
+    .describe("Ready; Reconciling, Stalled, DiskPressure and Draining while they hold."),
   driver: z.enum(["Kubernetes", "Remote"]).optional().describe("Driver in use."),
   version: z
     .string()

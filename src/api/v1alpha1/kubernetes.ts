@@ -146,6 +146,14 @@ export const KubernetesDriver = z
       .describe(
         "How long an instance that is told to end lets running builds end. It takes no new ones meanwhile; what is left then is started again elsewhere.",
       ),
+    diskPressureThreshold: z
+      .int()
+      .min(10)
+      .max(99)
+      .default(90)
+      .describe(
+        "Percent of an instance's disk above which it takes no new run and old cache is removed, until it is 5 below.",
+      ),
     storage: Storage.optional().describe(
       "Volume that keeps the cache of an instance when its pod is replaced. Without it the cache lives and dies with the pod.",
     ),

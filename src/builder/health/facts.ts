@@ -17,6 +17,8 @@ export interface InstanceFacts {
   /** It takes runs. */
   readonly ready: boolean;
   readonly terminating: boolean;
+  /** Its pod is of an older template. Not told by who does not know the newest. */
+  readonly outdated?: boolean;
   /** Why it is not ready. */
   readonly problem?: Problem;
   /** What BuildKit last said about itself. */

@@ -7,6 +7,13 @@ import type { GcRule } from "../../buildkit/index.ts";
 import { asError, deadline, sleep, type Clock } from "../../runtime/clock.ts";
 import { floor, isBelowFloor, probeProblem } from "./answers.ts";
 import type { DaemonAnswer, DaemonProbe } from "./ask.ts";
+import {
+  bytesToFree,
+  diskFacts,
+  isUnderPressure,
+  pressureProblem,
+  type DiskFacts,
+} from "./disk.ts";
 import type { Problem } from "./problem.ts";
 
 /** A daemon to be asked. */
@@ -17,6 +24,8 @@ export interface ProbeTarget {
   readonly address: string;
   /** Changes when it is another daemon, or must be dialled differently: what was known is then forgotten. */
   readonly identity: string;
+  /** Percent of its volume above which it takes no run and its cache is pruned; undefined: never. */
+  readonly diskPressureThreshold?: number | undefined;
   place(signal: AbortSignal): Promise<Place>;
 }
 
@@ -32,6 +41,7 @@ export interface DaemonFacts {
   readonly platforms: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly gcPolicy: readonly GcRule[];
+  readonly disk?: DiskFacts;
 }
 
 /** What a `Prober` is made of. */
@@ -49,6 +59,8 @@ const healthyMs = 5_000;
 const firstRetryMs = 250;
 const longestRetryMs = 15_000;
 const deadlineMs = 5_000;
+/** A disk that stays full is pruned again after this long: builds that ran may have let go of cache. */
+const pruneEveryMs = 30_000;
 /** A daemon that answered before may miss one question: the machine may be busy. */
 const failuresAllowed = 1;
 
@@ -68,6 +80,7 @@ export class Prober {
     for (const target of targets) {
       const known = before.get(target.id);
       const same = known?.target.identity === target.identity;
+      if (same) known.target = target;
       after.set(target.id, same ? known : this.#begin(builder, target));
     }
     for (const probe of before.values())
@@ -93,11 +106,12 @@ export class Prober {
 }
 
 class Probe {
-  readonly target: ProbeTarget;
+  target: ProbeTarget;
   readonly #o: Omit<ProberOptions, "onChange"> & { readonly onChange: () => void };
   readonly #stopping = new AbortController();
   #client: DaemonProbe | undefined;
   #failures = 0;
+  #prunedMs = Number.NEGATIVE_INFINITY;
   result: ProbeResult | undefined;
 
   constructor(
@@ -135,7 +149,9 @@ class Probe {
       this.#client ??= this.#o.connect(await this.target.place(limit.signal));
       const answer = await this.#client.ask(limit.signal);
       this.#failures = 0;
-      this.#set(resultOf(this.target, answer));
+      const wasFull = this.result?.problem?.reason === "DiskPressure";
+      this.#set(resultOf(this.target, answer, wasFull));
+      this.#relieve(this.#client);
       return healthyMs;
     } catch (error) {
       if (!this.#stopping.signal.aborted)
@@ -144,6 +160,22 @@ class Probe {
     } finally {
       limit.clear();
     }
+  }
+
+  /** Prunes in the background while the disk is too full; the next questions show what came of it. */
+  #relieve(client: DaemonProbe): void {
+    const { diskPressureThreshold: threshold } = this.target;
+    const disk = this.result?.facts?.disk;
+    const isFull = this.result?.problem?.reason === "DiskPressure";
+    const nowMs = this.#o.clock.now();
+    if (!isFull || disk === undefined || threshold === undefined) return;
+    if (nowMs - this.#prunedMs < pruneEveryMs) return;
+    this.#prunedMs = nowMs;
+    const minFreeBytes = bytesToFree(disk, threshold);
+    client.prune(minFreeBytes, this.#stopping.signal).then(
+      (freedBytes) => this.#o.log.info({ minFreeBytes, freedBytes }, "pruned a full disk"),
+      (error: unknown) => this.#o.log.warn({ err: asError(error) }, "a full disk was not pruned"),
+    );
   }
 
   #failed(error: unknown): void {
@@ -181,13 +213,19 @@ export class ProbeDeadline extends Error {
   }
 }
 
-function resultOf(target: ProbeTarget, { version, workers, draining }: DaemonAnswer): ProbeResult {
+function resultOf(
+  target: ProbeTarget,
+  { version, workers, draining, disk: asked }: DaemonAnswer,
+  wasFull: boolean,
+): ProbeResult {
   const [first] = workers;
+  const disk = asked && diskFacts(asked);
   const facts: DaemonFacts = {
     version: version === "" ? "" : `v${version.replace(/^v/, "")}`,
     platforms: [...new Set(workers.flatMap((worker) => worker.platforms))],
     labels: first?.labels ?? {},
     gcPolicy: first?.gcPolicy ?? [],
+    ...(disk === undefined ? {} : { disk }),
   };
   if (first === undefined) {
     const message = `BuildKit at ${target.address} has no worker: enable the OCI or the containerd worker in its configuration.`;
@@ -197,7 +235,12 @@ function resultOf(target: ProbeTarget, { version, workers, draining }: DaemonAns
     const message = `The instance at ${target.address} is being stopped: it lets running builds end and takes no new one.`;
     return { kind: "answered", facts, problem: { reason: "Draining", message } };
   }
-  if (!isBelowFloor(version)) return { kind: "answered", facts };
-  const message = `BuildKit at ${target.address} is ${facts.version}, which has known holes: upgrade it to v${floor} or later.`;
-  return { kind: "answered", facts, problem: { reason: "BuilderTooOld", message } };
+  if (isBelowFloor(version)) {
+    const message = `BuildKit at ${target.address} is ${facts.version}, which has known holes: upgrade it to v${floor} or later.`;
+    return { kind: "answered", facts, problem: { reason: "BuilderTooOld", message } };
+  }
+  const { diskPressureThreshold: threshold } = target;
+  if (disk === undefined || threshold === undefined || !isUnderPressure(disk, threshold, wasFull))
+    return { kind: "answered", facts };
+  return { kind: "answered", facts, problem: pressureProblem(disk, threshold, target.address) };
 }

@@ -40,6 +40,7 @@ const catalogue = {
   ConnectionLost: "time",
   NotAnswering: "time",
   NotBuildKit: "person",
+  DiskPressure: "time",
   Draining: "time",
   Terminating: "time",
   Starting: "time",

@@ -43,7 +43,8 @@ export function probeTargets(
     if (running === undefined || pod.metadata.deletionTimestamp !== undefined) return [];
     const { host, address, identity } = running;
     const place = (signal: AbortSignal) => podPlace(ref, host, deps, signal);
-    return [{ id: pod.metadata.name, address, identity, place }];
+    const { diskPressureThreshold } = spec.kubernetes ?? {};
+    return [{ id: pod.metadata.name, address, identity, diskPressureThreshold, place }];
   });
 }
 

@@ -8,6 +8,7 @@ export const everyPodField = {
   security: "Privileged",
   replicas: 3,
   loadBalance: "Random",
+  diskPressureThreshold: 80,
   startupTimeout: "1m30s",
   resources: {
     requests: { cpu: 2, memory: "4Gi", "ephemeral-storage": "1Gi" },

@@ -18,6 +18,7 @@ import { issueClient, issueServer, newAuthority } from "../../../src/builder/pki
 import type {
   BuildkitClient,
   Endpoint,
+  PruneOptions,
   SolveEvent,
   SolveOptions,
   SolveRequest,
@@ -47,6 +48,10 @@ class Script {
       history: async () => undefined,
       info: async () => ({ version: "0.34.2" }),
       diskUsage: async () => [{ size: 40 }, { size: 2 }],
+      prune: async function* (_: AbortSignal, { minFreeSpace }: PruneOptions) {
+        yield { size: 7 };
+        yield { size: minFreeSpace };
+      },
       workers: async () => [
         { id: "w", labels: {}, platforms: ["linux/amd64"], gcPolicy: [], version: "" },
       ],
@@ -214,6 +219,26 @@ describe("an agent over the wire", () => {
       retryable: true,
     });
     assert.equal((await remote.info()).draining, true);
+  });
+
+  it("loses its running jobs when it is told to cut them, and takes others", async () => {
+    await remote.start(aJob("u-1"));
+    const reading = remote.attach("u-1", 0, never);
+    assert.deepEqual(await remote.cut(), ["u-1"]);
+    const events: JobEvent[] = [];
+    for await (const event of reading) events.push(event);
+    const last = events.at(-1);
+    assert.ok(last?.kind === "finished" && last.outcome.kind === "failed");
+    const { class: of, reason, retryable } = last.outcome.failure;
+    assert.deepEqual([of, reason, retryable], ["Builder", "AttemptLost", true]);
+    assert.deepEqual(await remote.cut(), []);
+    await remote.start(aJob("u-2"));
+    script.end.resolve({ exporterResponse: {}, imageNames: [] });
+  });
+
+  it("removes cache until so much is free", async () => {
+    // BuildKit is told more, where the disk keeps blocks for root.
+    assert.ok((await remote.prune(1_000)) >= 1_007);
   });
 
   it("that is not there is the builder's trouble, and a reader gives up in time", async () => {

@@ -122,6 +122,7 @@ describe("parseBuilder", () => {
         startupTimeout: "2m",
         topologySpreadConstraints: [],
         automountServiceAccountToken: false,
+        diskPressureThreshold: 90,
         env: [],
         volumes: [],
         volumeMounts: [],

@@ -1,18 +1,22 @@
 import assert from "node:assert/strict";
 import { pino } from "pino";
 import type { DaemonProbe } from "../../../src/builder/health/ask.ts";
+import type { DiskAnswer } from "../../../src/builder/health/disk.ts";
 import { Prober, type ProbeTarget } from "../../../src/builder/health/probe.ts";
 import { FakeClock } from "../runtime/fake-clock.ts";
 
 /** A daemon whose answers a test chooses. */
 class Daemon {
-  answer: (signal: AbortSignal) => Promise<{ version: string; draining?: boolean }> = () =>
+  answer: (
+    signal: AbortSignal,
+  ) => Promise<{ version: string; draining?: boolean; disk?: DiskAnswer }> = () =>
     Promise.resolve({ version: "0.34.2" });
   workers = [
     { id: "w", labels: {}, platforms: ["linux/amd64"], gcPolicy: [], devices: [], version: "" },
   ];
   questions = 0;
   open = 0;
+  prunes: number[] = [];
 
   connect = (): DaemonProbe => {
     this.open += 1;
@@ -20,6 +24,10 @@ class Daemon {
       ask: async (signal) => {
         this.questions += 1;
         return { draining: false, ...(await this.answer(signal)), workers: this.workers };
+      },
+      prune: (minFreeBytes) => {
+        this.prunes.push(minFreeBytes);
+        return Promise.resolve(0);
       },
       close: () => {
         this.open -= 1;
@@ -32,10 +40,10 @@ const key = "Builder/shop/main";
 const refuse = (): Promise<never> =>
   Promise.reject(new Error("connect ECONNREFUSED 10.0.0.1:1234"));
 
-function target(identity = "1"): ProbeTarget {
+function target(identity = "1", diskPressureThreshold?: number): ProbeTarget {
   const endpoint = { kind: "unix", path: "/x.sock" } as const;
   const place = () => Promise.resolve({ kind: "daemon" as const, endpoint });
-  return { id: "pod-a", address: "unix:///x.sock", identity, place };
+  return { id: "pod-a", address: "unix:///x.sock", identity, place, diskPressureThreshold };
 }
 
 describe("Prober", () => {
@@ -129,6 +137,44 @@ describe("Prober", () => {
       assert.equal(reason(), expected);
     });
   }
+
+  it("takes an instance whose disk fills up out of use, prunes it, and puts it back when there is room", async () => {
+    const gibibyte = 1024 ** 3;
+    const full = (used: number): void => {
+      const volumeFreeBytes = (100 - used) * gibibyte;
+      const disk = { cacheBytes: 0, volumeBytes: 100 * gibibyte, volumeFreeBytes };
+      daemon.answer = () => Promise.resolve({ version: "0.34.2", disk });
+    };
+    const steps: [used: number, reason: string | undefined, prunes: number][] = [
+      [90, undefined, 0],
+      [92, "DiskPressure", 1],
+      [88, "DiskPressure", 1],
+      [84, undefined, 1],
+      [88, undefined, 1],
+    ];
+    prober.watch(key, [target("1", 90)]);
+    for (const [used, expected, prunes] of steps) {
+      full(used);
+      await clock.advance(5_000);
+      assert.deepEqual([used, reason(), daemon.prunes.length], [used, expected, prunes]);
+    }
+    assert.deepEqual(daemon.prunes, [20 * gibibyte]);
+    full(95);
+    await clock.advance(60_000);
+    assert.equal(daemon.prunes.length, 3, "again every half a minute while it stays full");
+  });
+
+  it("heeds a new threshold without asking anew", async () => {
+    const disk = { cacheBytes: 0, volumeBytes: 1024 ** 3, volumeFreeBytes: 1024 ** 3 / 2 };
+    daemon.answer = () => Promise.resolve({ version: "0.34.2", disk });
+    prober.watch(key, [target("1", 90)]);
+    await clock.advance(0);
+    assert.equal(reason(), undefined);
+    prober.watch(key, [target("1", 40)]);
+    assert.equal(daemon.open, 1);
+    await clock.advance(5_000);
+    assert.equal(reason(), "DiskPressure");
+  });
 
   it("keeps what it knows of the same daemon, and forgets it for another one of the same name", async () => {
     prober.watch(key, [target()]);

@@ -131,6 +131,57 @@ describe("the conditions of a Builder", () => {
   });
 });
 
+describe("the life of an instance in status", () => {
+  const only = (over: Partial<StatusInput>) => builderStatus(input(over)).instances?.[0];
+  const disk = { cacheBytes: 5, volumeBytes: 100, volumeFreeBytes: 3 };
+
+  it("tells slots, disk, state, and since when nothing runs there", () => {
+    const daemon = { ...good.daemon, disk } as typeof good.daemon;
+    const one = only({ instances: [{ ...good, ...(daemon && { daemon }), outdated: true }] });
+    assert.equal(one?.slots, 4);
+    assert.equal(one?.state, "Ready");
+    assert.equal(one?.outdated, true);
+    assert.equal(one?.idleSince, "2026-01-01T00:00:00Z");
+    assert.deepEqual(one?.disk, { cacheBytes: 5, volumeBytes: 100, freeBytes: 3 });
+  });
+
+  it("keeps the time since which it is idle, and forgets it while something runs", () => {
+    const previous = builderStatus(input({ instances: [good] }));
+    const later = { previous, now: new Date("2026-01-01T02:00:00Z"), instances: [good] };
+    assert.equal(only(later)?.idleSince, "2026-01-01T00:00:00Z");
+    const busy = builderStatus(input({ ...later, running: () => 1 }));
+    assert.equal(busy.instances?.[0]?.idleSince, undefined);
+    assert.equal(only({ ...later, previous: busy })?.idleSince, "2026-01-01T02:00:00Z");
+  });
+
+  it("remembers its last error when that is over, with the time when it began", () => {
+    const problem = { reason: "ConnectionLost", message: "gone 1" } as const;
+    const lost = { ...good, ready: false, problem };
+    const first = builderStatus(input({ instances: [lost] }));
+    const again = { ...lost, problem: { ...problem, message: "gone 2" } };
+    const now = new Date("2026-01-01T02:00:00Z");
+    const second = builderStatus(input({ previous: first, instances: [again], now }));
+    const over = only({ previous: second, instances: [good], now });
+    assert.deepEqual(over?.lastError, {
+      reason: "ConnectionLost",
+      message: "gone 2",
+      time: "2026-01-01T00:00:00Z",
+    });
+    assert.equal(over?.state, "Ready");
+  });
+
+  it("is DiskPressure, for the Builder too, until there is room", () => {
+    const problem = { reason: "DiskPressure", message: "97 % full" } as const;
+    const full = { ...good, ready: false, problem };
+    const status = builderStatus(input({ instances: [full, { ...good, id: "b" }] }));
+    assert.equal(status.instances?.[0]?.state, "DiskPressure");
+    assert.equal(findCondition(status.conditions, "DiskPressure")?.message, "97 % full");
+    assert.equal(findCondition(status.conditions, "Ready")?.status, "True");
+    const after = builderStatus(input({ previous: status, instances: [good] }));
+    assert.equal(findCondition(after.conditions, "DiskPressure"), undefined);
+  });
+});
+
 describe("the numbers and facts of a Builder", () => {
   it("sums runs, joins platforms and shows each instance as buildx inspect does", () => {
     const status = builderStatus(input({ instances: [good], running: () => 2, queued: 5 }));

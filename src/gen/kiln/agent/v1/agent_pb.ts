@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kiln/agent/v1/agent.proto.
  */
 export const file_kiln_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChlraWxuL2FnZW50L3YxL2FnZW50LnByb3RvEg1raWxuLmFnZW50LnYxIoICCgxTdGFydFJlcXVlc3QSCwoDcmVmGAEgASgJEg8KB3JlcXVlc3QYAiABKAkSKwoJbWF0ZXJpYWxzGAMgASgLMhgua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMSFwoKZGVmaW5pdGlvbhgEIAEoDEgAiAEBEkgKD2Zyb250ZW5kX2lucHV0cxgFIAMoCzIvLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkaNQoTRnJvbnRlbmRJbnB1dHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQg0KC19kZWZpbml0aW9uIg8KDVN0YXJ0UmVzcG9uc2UikgIKCU1hdGVyaWFscxI2CgdzZWNyZXRzGAEgAygLMiUua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMuU2VjcmV0c0VudHJ5EiQKBmxvZ2lucxgCIAMoCzIULmtpbG4uYWdlbnQudjEuTG9naW4SJwoIc3NoX2tleXMYAyADKAsyFS5raWxuLmFnZW50LnYxLlNzaEtleRIiCgV0cmVlcxgEIAMoCzITLmtpbG4uYWdlbnQudjEuVHJlZRIqCgZoaWRkZW4YBSADKAsyGi5raWxuLmFnZW50LnYxLkhpZGRlbkF0dHJzGi4KDFNlY3JldHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIiMKBUxvZ2luEgsKA2tleRgBIAEoCRINCgVsb2dpbhgCIAEoCSIpCgZTc2hLZXkSCgoCaWQYASABKAkSEwoLcHJpdmF0ZV9rZXkYAiABKAkicQoEVHJlZRIMCgRuYW1lGAEgASgJEi0KBWZpbGVzGAIgAygLMh4ua2lsbi5hZ2VudC52MS5UcmVlLkZpbGVzRW50cnkaLAoKRmlsZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIo4BCgtIaWRkZW5BdHRycxIMCgRsaXN0GAEgASgJEg0KBWluZGV4GAIgASgNEjQKBWF0dHJzGAMgAygLMiUua2lsbi5hZ2VudC52MS5IaWRkZW5BdHRycy5BdHRyc0VudHJ5GiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASINCgtMaXN0UmVxdWVzdCIwCgxMaXN0UmVzcG9uc2USIAoEam9icxgBIAMoCzISLmtpbG4uYWdlbnQudjEuSm9iImkKA0pvYhILCgNyZWYYASABKAkSEAoIZmluaXNoZWQYAiABKAgSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLbmV4dF9vZmZzZXQYBCABKAQiMQoNQXR0YWNoUmVxdWVzdBILCgNyZWYYASABKAkSEwoLZnJvbV9vZmZzZXQYAiABKAQilwIKCEpvYkV2ZW50Eg4KBm9mZnNldBgBIAEoBBInCgZ2ZXJ0ZXgYAiABKAsyFS5raWxuLmFnZW50LnYxLlZlcnRleEgAEisKCHByb2dyZXNzGAMgASgLMhcua2lsbi5hZ2VudC52MS5Qcm9ncmVzc0gAEiEKA2xvZxgEIAEoCzISLmtpbG4uYWdlbnQudjEuTG9nSAASKQoHd2FybmluZxgFIAEoCzIWLmtpbG4uYWdlbnQudjEuV2FybmluZ0gAEiEKA2dhcBgGIAEoCzISLmtpbG4uYWdlbnQudjEuR2FwSAASKwoIZmluaXNoZWQYByABKAsyFy5raWxuLmFnZW50LnYxLkZpbmlzaGVkSABCBwoFZXZlbnQisQEKBlZlcnRleBIOCgZkaWdlc3QYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZpbnB1dHMYAyADKAkSDgoGY2FjaGVkGAQgASgIEisKB3N0YXJ0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWNvbXBsZXRlZBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYByABKAki3wEKCFByb2dyZXNzEg4KBnZlcnRleBgBIAEoCRIKCgJpZBgCIAEoCRIMCgRuYW1lGAMgASgJEg8KB2N1cnJlbnQYBCABKAMSDQoFdG90YWwYBSABKAMSLQoJdGltZXN0YW1wGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzdGFydGVkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgljb21wbGV0ZWQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImIKA0xvZxIOCgZ2ZXJ0ZXgYASABKAkSDgoGc3RyZWFtGAIgASgFEgwKBGRhdGEYAyABKAwSLQoJdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAQoHV2FybmluZxIOCgZ2ZXJ0ZXgYASABKAkSDQoFbGV2ZWwYAiABKAUSDQoFc2hvcnQYAyABKAkSDgoGZGV0YWlsGAQgAygJEgsKA3VybBgFIAEoCRIqCgZzb3VyY2UYBiABKAsyGi5raWxuLmFnZW50LnYxLlNvdXJjZUxpbmVzIjsKC1NvdXJjZUxpbmVzEgwKBHBhdGgYASABKAkSDAoEbGluZRgCIAEoBRIQCghlbmRfbGluZRgDIAEoBSIWCgNHYXASDwoHZHJvcHBlZBgBIAEoBCIbCghGaW5pc2hlZBIPCgdvdXRjb21lGAEgASgJIhwKDUNhbmNlbFJlcXVlc3QSCwoDcmVmGAEgASgJIhAKDkNhbmNlbFJlc3BvbnNlIiEKEkFja25vd2xlZGdlUmVxdWVzdBILCgNyZWYYASABKAkiFQoTQWNrbm93bGVkZ2VSZXNwb25zZSItCg1SZWNhbGxSZXF1ZXN0EgsKA3JlZhgBIAEoCRIPCgdjb250ZXh0GAIgASgJIiYKDlJlY2FsbFJlc3BvbnNlEhQKDHJlY29sbGVjdGlvbhgBIAEoCSIOCgxEcmFpblJlcXVlc3QiIAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgAygJIg4KDFVzYWdlUmVxdWVzdCKdAQoNVXNhZ2VSZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEhAKCGZpbmlzaGVkGAIgASgNEhAKCGRyYWluaW5nGAMgASgIEhQKDHZvbHVtZV9ieXRlcxgEIAEoBBIZChF2b2x1bWVfZnJlZV9ieXRlcxgFIAEoBBIRCglsb2dfYnl0ZXMYBiABKAQSEwoLY2FjaGVfYnl0ZXMYByABKAQiDQoLSW5mb1JlcXVlc3QiawoMSW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHd29ya2VycxgDIAMoCRIVCg1hZ2VudF92ZXJzaW9uGAQgASgJEhAKCGRyYWluaW5nGAUgASgIMvwECgVBZ2VudBJCCgVTdGFydBIbLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0Ghwua2lsbi5hZ2VudC52MS5TdGFydFJlc3BvbnNlEj8KBExpc3QSGi5raWxuLmFnZW50LnYxLkxpc3RSZXF1ZXN0Ghsua2lsbi5hZ2VudC52MS5MaXN0UmVzcG9uc2USQQoGQXR0YWNoEhwua2lsbi5hZ2VudC52MS5BdHRhY2hSZXF1ZXN0Ghcua2lsbi5hZ2VudC52MS5Kb2JFdmVudDABEkUKBkNhbmNlbBIcLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVxdWVzdBodLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVzcG9uc2USVAoLQWNrbm93bGVkZ2USIS5raWxuLmFnZW50LnYxLkFja25vd2xlZGdlUmVxdWVzdBoiLmtpbG4uYWdlbnQudjEuQWNrbm93bGVkZ2VSZXNwb25zZRJFCgZSZWNhbGwSHC5raWxuLmFnZW50LnYxLlJlY2FsbFJlcXVlc3QaHS5raWxuLmFnZW50LnYxLlJlY2FsbFJlc3BvbnNlEkIKBURyYWluEhsua2lsbi5hZ2VudC52MS5EcmFpblJlcXVlc3QaHC5raWxuLmFnZW50LnYxLkRyYWluUmVzcG9uc2USQgoFVXNhZ2USGy5raWxuLmFnZW50LnYxLlVzYWdlUmVxdWVzdBocLmtpbG4uYWdlbnQudjEuVXNhZ2VSZXNwb25zZRI/CgRJbmZvEhoua2lsbi5hZ2VudC52MS5JbmZvUmVxdWVzdBobLmtpbG4uYWdlbnQudjEuSW5mb1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChlraWxuL2FnZW50L3YxL2FnZW50LnByb3RvEg1raWxuLmFnZW50LnYxIoICCgxTdGFydFJlcXVlc3QSCwoDcmVmGAEgASgJEg8KB3JlcXVlc3QYAiABKAkSKwoJbWF0ZXJpYWxzGAMgASgLMhgua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMSFwoKZGVmaW5pdGlvbhgEIAEoDEgAiAEBEkgKD2Zyb250ZW5kX2lucHV0cxgFIAMoCzIvLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkaNQoTRnJvbnRlbmRJbnB1dHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBQg0KC19kZWZpbml0aW9uIg8KDVN0YXJ0UmVzcG9uc2UikgIKCU1hdGVyaWFscxI2CgdzZWNyZXRzGAEgAygLMiUua2lsbi5hZ2VudC52MS5NYXRlcmlhbHMuU2VjcmV0c0VudHJ5EiQKBmxvZ2lucxgCIAMoCzIULmtpbG4uYWdlbnQudjEuTG9naW4SJwoIc3NoX2tleXMYAyADKAsyFS5raWxuLmFnZW50LnYxLlNzaEtleRIiCgV0cmVlcxgEIAMoCzITLmtpbG4uYWdlbnQudjEuVHJlZRIqCgZoaWRkZW4YBSADKAsyGi5raWxuLmFnZW50LnYxLkhpZGRlbkF0dHJzGi4KDFNlY3JldHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIiMKBUxvZ2luEgsKA2tleRgBIAEoCRINCgVsb2dpbhgCIAEoCSIpCgZTc2hLZXkSCgoCaWQYASABKAkSEwoLcHJpdmF0ZV9rZXkYAiABKAkicQoEVHJlZRIMCgRuYW1lGAEgASgJEi0KBWZpbGVzGAIgAygLMh4ua2lsbi5hZ2VudC52MS5UcmVlLkZpbGVzRW50cnkaLAoKRmlsZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIo4BCgtIaWRkZW5BdHRycxIMCgRsaXN0GAEgASgJEg0KBWluZGV4GAIgASgNEjQKBWF0dHJzGAMgAygLMiUua2lsbi5hZ2VudC52MS5IaWRkZW5BdHRycy5BdHRyc0VudHJ5GiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASINCgtMaXN0UmVxdWVzdCIwCgxMaXN0UmVzcG9uc2USIAoEam9icxgBIAMoCzISLmtpbG4uYWdlbnQudjEuSm9iImkKA0pvYhILCgNyZWYYASABKAkSEAoIZmluaXNoZWQYAiABKAgSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLbmV4dF9vZmZzZXQYBCABKAQiMQoNQXR0YWNoUmVxdWVzdBILCgNyZWYYASABKAkSEwoLZnJvbV9vZmZzZXQYAiABKAQilwIKCEpvYkV2ZW50Eg4KBm9mZnNldBgBIAEoBBInCgZ2ZXJ0ZXgYAiABKAsyFS5raWxuLmFnZW50LnYxLlZlcnRleEgAEisKCHByb2dyZXNzGAMgASgLMhcua2lsbi5hZ2VudC52MS5Qcm9ncmVzc0gAEiEKA2xvZxgEIAEoCzISLmtpbG4uYWdlbnQudjEuTG9nSAASKQoHd2FybmluZxgFIAEoCzIWLmtpbG4uYWdlbnQudjEuV2FybmluZ0gAEiEKA2dhcBgGIAEoCzISLmtpbG4uYWdlbnQudjEuR2FwSAASKwoIZmluaXNoZWQYByABKAsyFy5raWxuLmFnZW50LnYxLkZpbmlzaGVkSABCBwoFZXZlbnQisQEKBlZlcnRleBIOCgZkaWdlc3QYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZpbnB1dHMYAyADKAkSDgoGY2FjaGVkGAQgASgIEisKB3N0YXJ0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWNvbXBsZXRlZBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYByABKAki3wEKCFByb2dyZXNzEg4KBnZlcnRleBgBIAEoCRIKCgJpZBgCIAEoCRIMCgRuYW1lGAMgASgJEg8KB2N1cnJlbnQYBCABKAMSDQoFdG90YWwYBSABKAMSLQoJdGltZXN0YW1wGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdzdGFydGVkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgljb21wbGV0ZWQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImIKA0xvZxIOCgZ2ZXJ0ZXgYASABKAkSDgoGc3RyZWFtGAIgASgFEgwKBGRhdGEYAyABKAwSLQoJdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAQoHV2FybmluZxIOCgZ2ZXJ0ZXgYASABKAkSDQoFbGV2ZWwYAiABKAUSDQoFc2hvcnQYAyABKAkSDgoGZGV0YWlsGAQgAygJEgsKA3VybBgFIAEoCRIqCgZzb3VyY2UYBiABKAsyGi5raWxuLmFnZW50LnYxLlNvdXJjZUxpbmVzIjsKC1NvdXJjZUxpbmVzEgwKBHBhdGgYASABKAkSDAoEbGluZRgCIAEoBRIQCghlbmRfbGluZRgDIAEoBSIWCgNHYXASDwoHZHJvcHBlZBgBIAEoBCIbCghGaW5pc2hlZBIPCgdvdXRjb21lGAEgASgJIhwKDUNhbmNlbFJlcXVlc3QSCwoDcmVmGAEgASgJIhAKDkNhbmNlbFJlc3BvbnNlIiEKEkFja25vd2xlZGdlUmVxdWVzdBILCgNyZWYYASABKAkiFQoTQWNrbm93bGVkZ2VSZXNwb25zZSItCg1SZWNhbGxSZXF1ZXN0EgsKA3JlZhgBIAEoCRIPCgdjb250ZXh0GAIgASgJIiYKDlJlY2FsbFJlc3BvbnNlEhQKDHJlY29sbGVjdGlvbhgBIAEoCSIOCgxEcmFpblJlcXVlc3QiIAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgAygJIgwKCkN1dFJlcXVlc3QiGgoLQ3V0UmVzcG9uc2USCwoDY3V0GAEgAygJIiYKDFBydW5lUmVxdWVzdBIWCg5taW5fZnJlZV9ieXRlcxgBIAEoBCIkCg1QcnVuZVJlc3BvbnNlEhMKC2ZyZWVkX2J5dGVzGAEgASgEIg4KDFVzYWdlUmVxdWVzdCKdAQoNVXNhZ2VSZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEhAKCGZpbmlzaGVkGAIgASgNEhAKCGRyYWluaW5nGAMgASgIEhQKDHZvbHVtZV9ieXRlcxgEIAEoBBIZChF2b2x1bWVfZnJlZV9ieXRlcxgFIAEoBBIRCglsb2dfYnl0ZXMYBiABKAQSEwoLY2FjaGVfYnl0ZXMYByABKAQiDQoLSW5mb1JlcXVlc3QiawoMSW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHd29ya2VycxgDIAMoCRIVCg1hZ2VudF92ZXJzaW9uGAQgASgJEhAKCGRyYWluaW5nGAUgASgIMv4FCgVBZ2VudBJCCgVTdGFydBIbLmtpbG4uYWdlbnQudjEuU3RhcnRSZXF1ZXN0Ghwua2lsbi5hZ2VudC52MS5TdGFydFJlc3BvbnNlEj8KBExpc3QSGi5raWxuLmFnZW50LnYxLkxpc3RSZXF1ZXN0Ghsua2lsbi5hZ2VudC52MS5MaXN0UmVzcG9uc2USQQoGQXR0YWNoEhwua2lsbi5hZ2VudC52MS5BdHRhY2hSZXF1ZXN0Ghcua2lsbi5hZ2VudC52MS5Kb2JFdmVudDABEkUKBkNhbmNlbBIcLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVxdWVzdBodLmtpbG4uYWdlbnQudjEuQ2FuY2VsUmVzcG9uc2USVAoLQWNrbm93bGVkZ2USIS5raWxuLmFnZW50LnYxLkFja25vd2xlZGdlUmVxdWVzdBoiLmtpbG4uYWdlbnQudjEuQWNrbm93bGVkZ2VSZXNwb25zZRJFCgZSZWNhbGwSHC5raWxuLmFnZW50LnYxLlJlY2FsbFJlcXVlc3QaHS5raWxuLmFnZW50LnYxLlJlY2FsbFJlc3BvbnNlEkIKBURyYWluEhsua2lsbi5hZ2VudC52MS5EcmFpblJlcXVlc3QaHC5raWxuLmFnZW50LnYxLkRyYWluUmVzcG9uc2USPAoDQ3V0Ehkua2lsbi5hZ2VudC52MS5DdXRSZXF1ZXN0Ghoua2lsbi5hZ2VudC52MS5DdXRSZXNwb25zZRJCCgVVc2FnZRIbLmtpbG4uYWdlbnQudjEuVXNhZ2VSZXF1ZXN0Ghwua2lsbi5hZ2VudC52MS5Vc2FnZVJlc3BvbnNlEkIKBVBydW5lEhsua2lsbi5hZ2VudC52MS5QcnVuZVJlcXVlc3QaHC5raWxuLmFnZW50LnYxLlBydW5lUmVzcG9uc2USPwoESW5mbxIaLmtpbG4uYWdlbnQudjEuSW5mb1JlcXVlc3QaGy5raWxuLmFnZW50LnYxLkluZm9SZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message kiln.agent.v1.StartRequest
@@ -732,6 +732,72 @@ export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
   messageDesc(file_kiln_agent_v1_agent, 26);
 
 /**
+ * @generated from message kiln.agent.v1.CutRequest
+ */
+export type CutRequest = Message<"kiln.agent.v1.CutRequest"> & {
+};
+
+/**
+ * Describes the message kiln.agent.v1.CutRequest.
+ * Use `create(CutRequestSchema)` to create a new message.
+ */
+export const CutRequestSchema: GenMessage<CutRequest> = /*@__PURE__*/
+  messageDesc(file_kiln_agent_v1_agent, 27);
+
+/**
+ * @generated from message kiln.agent.v1.CutResponse
+ */
+export type CutResponse = Message<"kiln.agent.v1.CutResponse"> & {
+  /**
+   * The refs that were cut.
+   *
+   * @generated from field: repeated string cut = 1;
+   */
+  cut: string[];
+};
+
+/**
+ * Describes the message kiln.agent.v1.CutResponse.
+ * Use `create(CutResponseSchema)` to create a new message.
+ */
+export const CutResponseSchema: GenMessage<CutResponse> = /*@__PURE__*/
+  messageDesc(file_kiln_agent_v1_agent, 28);
+
+/**
+ * @generated from message kiln.agent.v1.PruneRequest
+ */
+export type PruneRequest = Message<"kiln.agent.v1.PruneRequest"> & {
+  /**
+   * @generated from field: uint64 min_free_bytes = 1;
+   */
+  minFreeBytes: bigint;
+};
+
+/**
+ * Describes the message kiln.agent.v1.PruneRequest.
+ * Use `create(PruneRequestSchema)` to create a new message.
+ */
+export const PruneRequestSchema: GenMessage<PruneRequest> = /*@__PURE__*/
+  messageDesc(file_kiln_agent_v1_agent, 29);
+
+/**
+ * @generated from message kiln.agent.v1.PruneResponse
+ */
+export type PruneResponse = Message<"kiln.agent.v1.PruneResponse"> & {
+  /**
+   * @generated from field: uint64 freed_bytes = 1;
+   */
+  freedBytes: bigint;
+};
+
+/**
+ * Describes the message kiln.agent.v1.PruneResponse.
+ * Use `create(PruneResponseSchema)` to create a new message.
+ */
+export const PruneResponseSchema: GenMessage<PruneResponse> = /*@__PURE__*/
+  messageDesc(file_kiln_agent_v1_agent, 30);
+
+/**
  * @generated from message kiln.agent.v1.UsageRequest
  */
 export type UsageRequest = Message<"kiln.agent.v1.UsageRequest"> & {
@@ -742,7 +808,7 @@ export type UsageRequest = Message<"kiln.agent.v1.UsageRequest"> & {
  * Use `create(UsageRequestSchema)` to create a new message.
  */
 export const UsageRequestSchema: GenMessage<UsageRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 27);
+  messageDesc(file_kiln_agent_v1_agent, 31);
 
 /**
  * @generated from message kiln.agent.v1.UsageResponse
@@ -768,7 +834,7 @@ export type UsageResponse = Message<"kiln.agent.v1.UsageResponse"> & {
   draining: boolean;
 
   /**
-   * Bytes of the volume with the daemon's state.
+   * Bytes of the volume with the daemon's state, without those that are kept for root.
    *
    * @generated from field: uint64 volume_bytes = 4;
    */
@@ -787,7 +853,7 @@ export type UsageResponse = Message<"kiln.agent.v1.UsageResponse"> & {
   logBytes: bigint;
 
   /**
-   * Bytes of the daemon's cache, as its DiskUsage says; what shares a layer counts it once.
+   * Bytes of the daemon's cache, as its DiskUsage said within the last minute; what shares a layer counts it once.
    *
    * @generated from field: uint64 cache_bytes = 7;
    */
@@ -799,7 +865,7 @@ export type UsageResponse = Message<"kiln.agent.v1.UsageResponse"> & {
  * Use `create(UsageResponseSchema)` to create a new message.
  */
 export const UsageResponseSchema: GenMessage<UsageResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 28);
+  messageDesc(file_kiln_agent_v1_agent, 32);
 
 /**
  * @generated from message kiln.agent.v1.InfoRequest
@@ -812,7 +878,7 @@ export type InfoRequest = Message<"kiln.agent.v1.InfoRequest"> & {
  * Use `create(InfoRequestSchema)` to create a new message.
  */
 export const InfoRequestSchema: GenMessage<InfoRequest> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 29);
+  messageDesc(file_kiln_agent_v1_agent, 33);
 
 /**
  * @generated from message kiln.agent.v1.InfoResponse
@@ -853,7 +919,7 @@ export type InfoResponse = Message<"kiln.agent.v1.InfoResponse"> & {
  * Use `create(InfoResponseSchema)` to create a new message.
  */
 export const InfoResponseSchema: GenMessage<InfoResponse> = /*@__PURE__*/
-  messageDesc(file_kiln_agent_v1_agent, 30);
+  messageDesc(file_kiln_agent_v1_agent, 34);
 
 /**
  * @generated from service kiln.agent.v1.Agent
@@ -931,12 +997,32 @@ export const Agent: GenService<{
     output: typeof DrainResponseSchema;
   },
   /**
+   * Ends the jobs that run, as lost. Others are taken afterwards, unless the agent drains.
+   *
+   * @generated from rpc kiln.agent.v1.Agent.Cut
+   */
+  cut: {
+    methodKind: "unary";
+    input: typeof CutRequestSchema;
+    output: typeof CutResponseSchema;
+  },
+  /**
    * @generated from rpc kiln.agent.v1.Agent.Usage
    */
   usage: {
     methodKind: "unary";
     input: typeof UsageRequestSchema;
     output: typeof UsageResponseSchema;
+  },
+  /**
+   * Removes old cache until so much of the disk is free, or nothing is left that may go.
+   *
+   * @generated from rpc kiln.agent.v1.Agent.Prune
+   */
+  prune: {
+    methodKind: "unary";
+    input: typeof PruneRequestSchema;
+    output: typeof PruneResponseSchema;
   },
   /**
    * What the daemon says about itself. Fails when it does not answer.
