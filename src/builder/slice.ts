@@ -100,20 +100,10 @@ export function createBuilders(o: BuildersOptions): Builders {
     reconcile: (key, signal, context) =>
       reconcileBuilder(key, { ...deps, log: context.log.child({ builder: key }) }, signal),
   });
-  const forget = [
-    caches.deployments,
-    caches.statefulSets,
-    caches.networkPolicies,
-    caches.disruptionBudgets,
-    caches.builders,
-    caches.clusterBuilders,
-  ].map((cache) =>
-    (cache as unknown as BuilderCaches["deployments"]).onChange(({ type, object }) => {
-      if (type !== "Deleted" || object.metadata.uid === undefined) return;
-      written.delete(object.metadata.uid);
-      deps.reported.delete(object.metadata.uid);
-    }),
-  );
+  const forget = forgetting(caches, (uid) => {
+    written.delete(uid);
+    deps.reported.delete(uid);
+  });
   return {
     fleet: new CachedFleet({ ...common, bell, onUse: (ref) => controller.add(builderKey(ref)) }),
     synced: Promise.all(cacheList(caches).map((cache) => cache.synced)).then(() => undefined),
@@ -128,6 +118,15 @@ export function createBuilders(o: BuildersOptions): Builders {
       prober.stop();
     },
   };
+}
+
+/** Calls `onGone` with the uid of what was deleted. Returns the functions that end it. */
+function forgetting(caches: BuilderCaches, onGone: (uid: string) => void): (() => void)[] {
+  return cacheList(caches).map((cache) =>
+    cache.onChange(({ type, object }) => {
+      if (type === "Deleted" && object.metadata.uid !== undefined) onGone(object.metadata.uid);
+    }),
+  );
 }
 
 /** One cache of the slice and the key that a change of its objects rings. */
