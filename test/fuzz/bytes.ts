@@ -6,6 +6,11 @@ export function anyBytes(random: Random, most: number): Buffer {
   return Buffer.from(random.list(most, () => random.below(256)));
 }
 
+/** What a reader of sockets does with bytes once they were taken: whoever kept them sees others. */
+export function overwrite(bytes: Buffer): void {
+  bytes.fill(0xee);
+}
+
 /** The same bytes with a few changed, cut off, doubled or put in. */
 export function damaged(random: Random, bytes: Buffer): Buffer {
   let now = Buffer.from(bytes);

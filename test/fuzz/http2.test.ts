@@ -5,7 +5,7 @@ import { encodeHeaders } from "../../src/buildkit/http2/hpack.ts";
 import { frameType, preface } from "../../src/buildkit/http2/protocol.ts";
 import type { Http2Stream, StreamSink } from "../../src/buildkit/http2/stream.ts";
 import { frame, settings, u32 } from "../integration/buildkit/hostile/raw.ts";
-import { anyBytes, chunked, damaged } from "./bytes.ts";
+import { anyBytes, chunked, damaged, overwrite } from "./bytes.ts";
 import { randomOf, type Random } from "./random.ts";
 import { fuzz } from "./run.ts";
 
@@ -59,7 +59,12 @@ class WireEnd implements ByteStream {
 
   #deliver(): void {
     if (this.#sink === undefined) return;
-    for (const chunk of this.#waiting.splice(0)) if (!this.#over) this.#sink.bytes(chunk);
+    for (const chunk of this.#waiting.splice(0)) {
+      if (this.#over) return;
+      const lent = Buffer.from(chunk);
+      this.#sink.bytes(lent);
+      overwrite(lent);
+    }
   }
 }
 

@@ -5,7 +5,10 @@ import { isReusable, markSent } from "./reusable-bytes.ts";
 
 /** Who takes what comes out of a byte stream. */
 export interface ByteSink {
-  /** Bytes of the peer; they may be kept. They can't be refused: HTTP/2 has its own flow control. */
+  /**
+   * Bytes of the peer, which are there during this call only: the next read may overwrite them. They can't be refused:
+   * HTTP/2 has its own flow control.
+   */
   bytes(chunk: Buffer): void;
   /** There is room again after a `write` that returned false. */
   drained(): void;
@@ -26,8 +29,8 @@ export interface ByteStream {
 }
 
 const backlogBytes = 512 * 1024;
-const slabBytes = 1024 * 1024;
-const minReadBytes = 256 * 1024;
+/** About what a unix socket holds: a larger buffer is never filled by one read. */
+const readBytes = 256 * 1024;
 
 /** Any Duplex as a byte stream: a socket, an exec, a WebSocket, a process's stdio. */
 export class DuplexBytes implements ByteStream {
@@ -96,37 +99,26 @@ export class DuplexBytes implements ByteStream {
 }
 
 /** Options for `net.connect` or `tls.connect`: how bytes are read when a `SocketBytes` takes the socket. */
-export interface SlabReader {
+export interface BufferReader {
   readonly onread: {
-    buffer(): Uint8Array;
+    readonly buffer: Uint8Array;
     callback(length: number, buffer: Uint8Array): boolean;
   };
   /** Where bytes go; those that come before it is known wait here. */
   deliver(to: (chunk: Buffer) => void): void;
 }
 
-/**
- * Reads of up to 1 MiB into slabs that are cut as they fill: as few system calls as possible and no copy.
- * A slab lives as long as somebody keeps a part of it.
- */
-export function slabReader(): SlabReader {
-  let slab = Buffer.allocUnsafeSlow(slabBytes);
-  let used = 0;
+/** Reads into one buffer, again and again: fresh ones of this size cost page faults and collections. */
+export function bufferReader(): BufferReader {
+  const buffer = Buffer.allocUnsafeSlow(readBytes);
   let sink: ((chunk: Buffer) => void) | undefined;
   const early: Buffer[] = [];
   return {
     onread: {
-      buffer() {
-        if (slabBytes - used < minReadBytes) {
-          slab = Buffer.allocUnsafeSlow(slabBytes);
-          used = 0;
-        }
-        return slab.subarray(used);
-      },
+      buffer,
       callback(length) {
-        const chunk = slab.subarray(used, used + length);
-        used += length;
-        if (sink === undefined) early.push(chunk);
+        const chunk = buffer.subarray(0, length);
+        if (sink === undefined) early.push(Buffer.from(chunk));
         else sink(chunk);
         return true;
       },
@@ -138,12 +130,12 @@ export function slabReader(): SlabReader {
   };
 }
 
-/** A socket that was created with a slab reader's `onread`. */
+/** A socket that was created with a buffer reader's `onread`. */
 export class SocketBytes extends DuplexBytes {
   readonly #socket: Socket;
-  readonly #reader: SlabReader;
+  readonly #reader: BufferReader;
 
-  constructor(socket: Socket, reader: SlabReader) {
+  constructor(socket: Socket, reader: BufferReader) {
     super(socket);
     this.#socket = socket;
     this.#reader = reader;

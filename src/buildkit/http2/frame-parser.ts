@@ -19,9 +19,12 @@ export interface FrameHead {
 
 /** Who takes the frames; what it throws ends the parsing. */
 export interface FrameHandler {
-  /** The payload of DATA, in the pieces that it came in; the last one has `end` when END_STREAM is set. */
+  /**
+   * The payload of DATA, in the pieces that it came in; the last one has `end` when END_STREAM is set. All bytes are
+   * there during the call only.
+   */
   data(streamId: number, chunk: Buffer, end: boolean): void;
-  /** Any other frame, and DATA with padding, whole. The payload may be kept. */
+  /** Any other frame, and DATA with padding, whole. */
   frame(head: FrameHead, payload: Buffer): void;
 }
 
@@ -108,7 +111,7 @@ export class FrameParser {
       return;
     }
     if (!last) {
-      this.#parts.push(piece);
+      this.#parts.push(Buffer.from(piece));
       return;
     }
     const parts = this.#parts;

@@ -55,7 +55,10 @@ export class HeaderBlocks {
     }
     if (this.#bytes > maxHeaderListBytes || this.#parts.length > maxContinuations)
       throw new Http2Error(errorCode.enhanceYourCalm, "a header block is too large");
-    return (head.flags & flag.endHeaders) === 0 ? undefined : this.#complete();
+    if ((head.flags & flag.endHeaders) !== 0) return this.#complete();
+    // The payload is there during this call only.
+    this.#parts.push(Buffer.from(this.#parts.pop() ?? payload));
+    return undefined;
   }
 
   #complete(): StreamHeaders | undefined {

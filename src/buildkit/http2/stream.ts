@@ -7,7 +7,10 @@ import { defaultWindowBytes, errorCode, type HeaderList, type Http2Error } from 
 export interface StreamSink {
   /** The head of a response, or trailers. A server's request head has come before. */
   headers(headers: HeaderList): void;
-  /** Bytes, which may be kept. Tell the stream when they are consumed: the peer's credit follows that. */
+  /**
+   * Bytes, which are there during this call only. Tell the stream when they are consumed: the peer's credit follows
+   * that.
+   */
   data(chunk: Buffer): void;
   /** The peer sends no more. */
   end(): void;

@@ -2,7 +2,7 @@
 import { connect as connectSocket, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { checkServerIdentity, connect as connectTls } from "node:tls";
-import { DuplexBytes, SocketBytes, slabReader, type ByteStream } from "../http2/byte-stream.ts";
+import { DuplexBytes, SocketBytes, bufferReader, type ByteStream } from "../http2/byte-stream.ts";
 import type { Keepalive } from "../http2/keepalive.ts";
 import type {
   DockerEndpoint,
@@ -40,7 +40,7 @@ function dialerOf(endpoint: Endpoint): (signal: AbortSignal) => Promise<ByteStre
     case "unix": {
       const tls = checkedTls(endpoint.kind === "tcp" ? endpoint.tls : undefined);
       return async (signal) => {
-        const reader = slabReader();
+        const reader = bufferReader();
         const socket = openSocket(endpoint, { tls, alpn: ["h2"], onread: reader.onread });
         const bytes = new SocketBytes(socket, reader);
         await connected(socket, signal);
@@ -80,7 +80,7 @@ async function openEngine(
 interface SocketOptions {
   readonly tls: CheckedTls;
   readonly alpn: string[];
-  readonly onread?: ReturnType<typeof slabReader>["onread"];
+  readonly onread?: ReturnType<typeof bufferReader>["onread"];
 }
 
 function openSocket(endpoint: TcpEndpoint | UnixEndpoint, options: SocketOptions): Socket {

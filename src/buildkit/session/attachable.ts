@@ -10,6 +10,9 @@ export interface UnaryMethod {
   handle(request: Uint8Array, metadata: CallMetadata, signal: AbortSignal): Promise<Uint8Array>;
 }
 
+/** Takes a chunk that is there during the call only. A promise: the chunk is not dealt with before it resolves. */
+export type FrameTaker = (chunk: Buffer) => Promise<void> | undefined;
+
 /** The stream of one bidirectional call. */
 export interface MessageStream {
   readonly metadata: CallMetadata;
@@ -17,8 +20,15 @@ export interface MessageStream {
   readonly signal: AbortSignal;
   /** Messages of the daemon, until it half-closes. */
   readonly messages: AsyncIterable<Buffer>;
-  /** The same, with the messages that came in together in one array; read either this or `messages`. */
+  /** The same, with the messages that came in together in one array. */
   readonly batches: AsyncIterable<readonly Buffer[]>;
+  /**
+   * Reads the same as bytes, messages in their gRPC frames and in any pieces, for bulk that is not worth a buffer a
+   * message. The daemon's credit waits for what `take` waits for, so that no more than a window (16 MiB) comes meanwhile.
+   * Resolves when the daemon half-closes; rejects with what `take` fails with, or as `messages` does. A call is read
+   * in one of the three ways, once.
+   */
+  readFrames(take: FrameTaker): Promise<void>;
   /**
    * Sends one message. Undefined: go on; a promise: wait for it, the daemon reads slower than we write.
    * `parts` are the message's bytes in pieces, so that big payloads are not copied.

@@ -1,8 +1,11 @@
 // The stream of BytesMessage inside Control.Session, read and written as a stream of bytes: a message is never
 // put together (the daemon writes tar output in messages of 4 KiB). Pure.
-import { maxMessageBytes } from "./frames.ts";
+import { maxMessageBytes, OversizedError } from "./frames.ts";
 
 const dataTag = 0x0a; // field 1, bytes (moby.buildkit.v1.BytesMessage)
+
+/** Frame head, tag, and the longest length. */
+const usualHeadBytes = 5 + 1 + 4;
 
 /** What the reader is at: the frame's head, a field's tag, a field's length, bytes of it. */
 type Place = "head" | "tag" | "length" | "data" | "skip" | "value";
@@ -23,10 +26,17 @@ export class BytesMessageReader {
     this.#take = take;
   }
 
-  /** Throws RangeError for what is no stream of BytesMessages. */
+  /** Whether a message was cut off. */
+  get partial(): boolean {
+    return this.#place !== "head" || this.#headBytes > 0;
+  }
+
+  /** Throws RangeError for what is no stream of BytesMessages. What is taken is a part of the chunk. */
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
+      if (this.#place === "head" && this.#headBytes === 0) at = this.#usual(chunk, at);
+      if (at === chunk.length) return;
       if (this.#place === "data" || this.#place === "skip") {
         const piece = chunk.subarray(at, at + this.#field);
         at += piece.length;
@@ -36,6 +46,27 @@ export class BytesMessageReader {
         if (this.#field === 0) this.#next();
       } else this.#byte(chunk[at++] ?? 0);
     }
+  }
+
+  /** The way in which every sender writes a message, read at once; where its data begins. Else nothing is read. */
+  #usual(chunk: Buffer, at: number): number {
+    if (at + usualHeadBytes > chunk.length) return at;
+    const message = chunk.readUInt32BE(at + 1);
+    if (chunk[at] !== 0 || chunk[at + 5] !== dataTag || message > maxMessageBytes) return at;
+    let next = at + 6;
+    let byte = 0x80;
+    let length = 0;
+    for (let shift = 0; shift < 28 && byte >= 0x80; shift += 7) {
+      byte = chunk[next++] ?? 0;
+      length |= (byte & 0x7f) << shift;
+    }
+    const isAll = byte < 0x80 && next - (at + 5) + length === message;
+    if (length === 0 || !isAll) return at;
+    this.#place = "data";
+    this.#tag = dataTag;
+    this.#message = length;
+    this.#field = length;
+    return next;
   }
 
   #byte(byte: number): void {
@@ -74,7 +105,7 @@ export class BytesMessageReader {
     this.#message = this.#message * 256 + byte;
     if (this.#headBytes < 5) return;
     if (this.#message > maxMessageBytes)
-      throw new RangeError(`a message of ${this.#message} bytes is too large`);
+      throw new OversizedError(`a message of ${this.#message} bytes is too large`);
     this.#next();
   }
 

@@ -2,7 +2,12 @@
 import { grpcStatus } from "../errors/grpc-status.ts";
 import type { HeaderList, Http2Error } from "../http2/protocol.ts";
 import type { Http2Stream, StreamSink } from "../http2/stream.ts";
-import { SessionError, type CallMetadata, type MessageStream } from "./attachable.ts";
+import {
+  SessionError,
+  type CallMetadata,
+  type FrameTaker,
+  type MessageStream,
+} from "./attachable.ts";
 import { encodeStatusMessage, frameHead, metadataOf } from "./frames.ts";
 import { MessageQueue } from "./messages.ts";
 
@@ -37,6 +42,10 @@ export class ServerCall implements StreamSink, MessageStream {
 
   get batches(): AsyncIterable<readonly Buffer[]> {
     return this.#queue.batches();
+  }
+
+  readFrames(take: FrameTaker): Promise<void> {
+    return this.#queue.readFrames(take);
   }
 
   /** Sends the response head, once. */

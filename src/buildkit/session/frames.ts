@@ -17,38 +17,48 @@ export function frameHead(length: number): Buffer {
   return head;
 }
 
+/** A message up to this size gets its memory when its head is read; a larger one as its bytes come. */
+const promptBytes = 256 * 1024;
+
 /** Cuts a byte stream into messages, whatever the chunks are. */
 export class FrameReader {
   readonly #head = Buffer.alloc(headBytes);
   #headFilled = 0;
-  /** What has come of a message that lies in several chunks. */
+  /** What has come of a message that lies in several chunks: in one piece, or in parts. */
+  #whole: Buffer | undefined;
   #parts: Buffer[] = [];
   /** Bytes of the message that have to come yet; undefined between messages. */
   #missing: number | undefined;
+  #message: Buffer | undefined;
 
   /**
-   * The messages that are complete with this chunk, as parts of the chunks where they lie in one: only a message that
-   * was cut is copied, and nothing beside it. Throws OversizedError for a message over the limit, another RangeError for
-   * a compressed one or what is no frame.
+   * The messages that are complete with this chunk, in memory of their own. Throws OversizedError for a message over the
+   * limit, another RangeError for a compressed one or what is no frame.
    */
   push(chunk: Buffer): Buffer[] {
     const messages: Buffer[] = [];
-    let at = 0;
-    for (;;) {
-      if (this.#missing === undefined) {
-        if (at === chunk.length) return messages;
-        at = this.#readHead(chunk, at);
-        if (this.#missing === undefined) return messages;
-      }
-      const piece = chunk.subarray(at, at + this.#missing);
-      at += piece.length;
-      if (piece.length < this.#missing) {
-        if (piece.length > 0) this.#parts.push(piece);
-        this.#missing -= piece.length;
-        return messages;
-      }
-      messages.push(this.#complete(piece));
+    for (let at = 0; at < chunk.length; ) {
+      at = this.read(chunk, at);
+      if (this.#message !== undefined) messages.push(this.#message);
     }
+    return messages;
+  }
+
+  /** Reads the chunk from here to the end of a message, or all there is; where that is. Throws as `push` does. */
+  read(chunk: Buffer, from: number): number {
+    this.#message = undefined;
+    let at = from;
+    if (this.#missing === undefined) at = this.#readHead(chunk, at);
+    if (this.#missing === undefined) return at;
+    const end = Math.min(at + this.#missing, chunk.length);
+    this.#keep(chunk, at, end);
+    if (this.#missing === 0) this.#complete();
+    return end;
+  }
+
+  /** The message that the last `read` has completed. */
+  get message(): Buffer | undefined {
+    return this.#message;
   }
 
   /** Whether a message was cut off. */
@@ -59,28 +69,39 @@ export class FrameReader {
   /** Reads a head, or what there is of it; where it ends. */
   #readHead(chunk: Buffer, at: number): number {
     if (this.#headFilled === 0 && at + headBytes <= chunk.length) {
-      this.#missing = sizeIn(chunk, at);
+      this.#begin(sizeIn(chunk, at));
       return at + headBytes;
     }
     const copied = chunk.copy(this.#head, this.#headFilled, at);
     this.#headFilled += copied;
     if (this.#headFilled === headBytes) {
       this.#headFilled = 0;
-      this.#missing = sizeIn(this.#head, 0);
+      this.#begin(sizeIn(this.#head, 0));
     }
     return at + copied;
   }
 
-  #complete(last: Buffer): Buffer {
+  #begin(size: number): void {
+    this.#missing = size;
+    if (size <= promptBytes) this.#whole = Buffer.allocUnsafe(size);
+  }
+
+  #keep(chunk: Buffer, at: number, end: number): void {
+    const missing = this.#missing ?? 0;
+    if (this.#whole === undefined) this.#parts.push(Buffer.from(chunk.subarray(at, end)));
+    else chunk.copy(this.#whole, this.#whole.length - missing, at, end);
+    this.#missing = missing - (end - at);
+  }
+
+  #complete(): void {
+    this.#message = this.#whole ?? Buffer.concat(this.#parts);
     this.#missing = undefined;
-    if (this.#parts.length === 0) return last;
-    const parts = this.#parts;
+    this.#whole = undefined;
     this.#parts = [];
-    parts.push(last);
-    return Buffer.concat(parts);
   }
 }
 
+/** Throws as FrameReader does. */
 function sizeIn(head: Buffer, at: number): number {
   if (head[at] !== 0) throw new RangeError("compressed messages are not supported");
   const size = head.readUInt32BE(at + 1);

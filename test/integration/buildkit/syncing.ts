@@ -35,6 +35,7 @@ export function counted(attachable: Attachable, counter: Counter): Attachable {
               return stream.messages;
             },
             batches: seen(stream.batches, counter),
+            readFrames: (take) => stream.readFrames(take),
             send: (...parts) => stream.send(...parts),
             sendFrames: (frames) => stream.sendFrames(frames),
           });

@@ -31,6 +31,15 @@ describe("gRPC frames", () => {
     );
   });
 
+  it("gives messages that stay when the chunk is overwritten", () => {
+    const reader = new FrameReader();
+    const wire = Buffer.concat([frameHead(3), Buffer.from("abc"), frameHead(3), Buffer.from("d")]);
+    const [first] = reader.push(wire);
+    wire.fill(0xee);
+    const [second] = reader.push(Buffer.from("ef"));
+    assert.deepEqual([first?.toString(), second?.toString()], ["abc", "def"]);
+  });
+
   it("keeps what is cut off", () => {
     const reader = new FrameReader();
     assert.deepEqual([...reader.push(Buffer.concat([frameHead(4), Buffer.from("ab")]))], []);

@@ -4,14 +4,19 @@ import { constants, type Stats } from "node:fs";
 import { open, realpath, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { bytesIn, writeAll } from "./pieces.ts";
+import { SlabPool } from "./slab-pool.ts";
 
-const writeBytes = 1024 * 1024;
-const maxQueued = 8 * 1024 * 1024;
-const pieceOverhead = 128;
+/** What one write takes at least, but for the last. */
+const slabBytes = 1024 * 1024;
+/** With so many slabs on their way to the disk, no more is asked for. */
+const maxFull = 8;
 
-/** Takes the bytes of one output. Pieces may be kept until they are written; they are not changed meanwhile. */
+/** Takes the bytes of one output. */
 export interface FileSink {
-  /** Takes pieces that follow those before. A promise: wait for it before the next. */
+  /**
+   * Takes pieces that follow those before; they are there during the call only, so what is not written by then is
+   * copied. A promise: wait for it before more, though what is on its way still comes (16 MiB at most).
+   */
   write(pieces: readonly Uint8Array[]): Promise<void> | undefined;
   /** All came. The output is not done before this resolves. */
   finish(): Promise<void>;
@@ -57,13 +62,18 @@ interface HandleEnd {
   remove?(): Promise<void>;
 }
 
-/** Collects pieces while a write is under way, and writes them with the next. */
+/** Collects bytes in slabs; while full ones are written, the next ones fill. */
 class HandleSink implements FileSink {
   readonly #handle: FileHandle;
   readonly #end: HandleEnd;
+  readonly #slabs = new SlabPool(slabBytes);
   #position: number | null;
-  #pieces: Uint8Array[] = [];
-  #weight = 0;
+  /** The slab that fills, and how far it is. */
+  #slab: Buffer | undefined;
+  #used = 0;
+  #full: Buffer[] = [];
+  /** Slabs that are full, those that are being written among them. */
+  #unwritten = 0;
   #writing: Promise<void> | undefined;
   #failure: unknown;
 
@@ -74,18 +84,17 @@ class HandleSink implements FileSink {
   }
 
   write(pieces: readonly Uint8Array[]): Promise<void> | undefined {
-    for (const piece of pieces) {
-      this.#pieces.push(piece);
-      this.#weight += piece.length + pieceOverhead;
-    }
-    if (this.#weight < writeBytes) return undefined;
+    if (this.#failure !== undefined) return this.#flushed();
+    for (const piece of pieces) this.#copy(piece);
+    if (this.#full.length === 0) return undefined;
     this.#writing ??= this.#drain();
-    return this.#weight < maxQueued ? undefined : this.#flushed();
+    return this.#unwritten < maxFull ? undefined : this.#flushed();
   }
 
   async finish(): Promise<void> {
     try {
       await this.#flushed();
+      if (this.#slab !== undefined) this.#full.push(this.#slab.subarray(0, this.#used));
       this.#writing = this.#drain();
       await this.#flushed();
     } catch (error) {
@@ -101,6 +110,24 @@ class HandleSink implements FileSink {
     await this.#end.remove?.();
   }
 
+  #copy(piece: Uint8Array): void {
+    for (let from = 0; from < piece.length; ) {
+      this.#slab ??= this.#slabs.take();
+      const part =
+        from === 0 && piece.length <= slabBytes - this.#used
+          ? piece
+          : piece.subarray(from, from + slabBytes - this.#used);
+      this.#slab.set(part, this.#used);
+      this.#used += part.length;
+      from += part.length;
+      if (this.#used < slabBytes) return;
+      this.#full.push(this.#slab);
+      this.#unwritten++;
+      this.#slab = undefined;
+      this.#used = 0;
+    }
+  }
+
   async #flushed(): Promise<void> {
     await this.#writing;
     if (this.#failure !== undefined) throw this.#failure;
@@ -109,15 +136,17 @@ class HandleSink implements FileSink {
   /** Never rejects: `#flushed` tells what happened. */
   async #drain(): Promise<void> {
     try {
-      while (this.#pieces.length > 0) {
-        const pieces = this.#pieces;
-        this.#pieces = [];
-        this.#weight = 0;
-        await writeAll(this.#handle.fd, pieces, this.#position);
-        if (this.#position !== null) this.#position += bytesIn(pieces);
+      while (this.#full.length > 0) {
+        const slabs = this.#full;
+        this.#full = [];
+        await writeAll(this.#handle.fd, slabs, this.#position);
+        if (this.#position !== null) this.#position += bytesIn(slabs);
+        this.#unwritten -= slabs.length;
+        for (const slab of slabs) this.#slabs.give(slab);
       }
     } catch (error) {
       this.#failure = error;
+      this.#full = [];
     }
     this.#writing = undefined;
   }
@@ -127,10 +156,7 @@ class HandleSink implements FileSink {
 export function streamSink(stream: Writable): FileSink {
   return {
     write(pieces) {
-      stream.cork();
-      let goOn = true;
-      for (const piece of pieces) goOn = stream.write(piece);
-      stream.uncork();
+      const goOn = stream.write(Buffer.concat(pieces));
       return goOn ? undefined : drained(stream);
     },
     finish: () =>

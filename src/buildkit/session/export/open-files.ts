@@ -1,21 +1,21 @@
 // The files whose bytes are coming in: collected into large writes, small files in one go, and never more in memory
 // or open than said here, whatever the sender does.
+import { writeSync } from "node:fs";
 import { grpcStatus } from "../../errors/grpc-status.ts";
-import { writevSync } from "node:fs";
 import { SessionError } from "../attachable.ts";
 import type { ConfinedRoot } from "./confined.ts";
 import { createFile, type NewFile } from "./entries.ts";
 import type { Entry } from "./listing.ts";
 import { writeAll } from "./pieces.ts";
+import { SlabPool } from "./slab-pool.ts";
 
 /** A sender of BuildKit's sends four files at once. */
 const maxOpen = 128;
 /** A file up to this size is written at once when it is complete: the calls cost more than the bytes. */
 const smallBytes = 64 * 1024;
-const writeBytes = 512 * 1024;
-/** Smaller pieces are copied: each would keep the whole of what it came in with. */
-const viewBytes = 16 * 1024;
-const pieceOverhead = 128;
+/** What one write of a larger file takes, but for the last. */
+const slabBytes = 512 * 1024;
+const writeOverhead = 128;
 /** Memory of what is collected for all files, and of what is on its way to the disk. */
 const maxCollected = 8 * 1024 * 1024;
 const maxFlight = 16 * 1024 * 1024;
@@ -23,10 +23,9 @@ const maxFlight = 16 * 1024 * 1024;
 class OpenFile {
   readonly entry: Entry;
   file: NewFile | undefined;
-  pieces: Uint8Array[] = [];
+  /** Collects bytes until they are written; as many of them as `pending` says. */
+  buffer: Buffer | undefined;
   pending = 0;
-  /** What the pieces cost in memory, in bytes. */
-  weight = 0;
   received = 0;
   written = 0;
   writes = 0;
@@ -43,6 +42,7 @@ export class OpenFiles {
   readonly #onDone: () => void;
   readonly #onError: (error: unknown) => void;
   readonly #open = new Map<number, OpenFile>();
+  readonly #slabs = new SlabPool(slabBytes);
   #flight = 0;
   #collected = 0;
   #active = 0;
@@ -62,18 +62,9 @@ export class OpenFiles {
     this.#open.set(id, new OpenFile(entry));
   }
 
-  /**
-   * Takes in a piece of a message of `weight` bytes; an empty one ends the file. Throws SessionError for bytes that
-   * nobody asked for.
-   */
-  take(id: number, data: Uint8Array, weight: number): void {
-    const file = this.#open.get(id);
-    if (file === undefined || file.complete)
-      throw new SessionError(grpcStatus.invalidArgument, `invalid file request ${id}`);
-    if (data.length === 0) {
-      this.#end(id, file);
-      return;
-    }
+  /** Copies bytes of a file. Throws SessionError for bytes that nobody asked for. */
+  take(id: number, data: Uint8Array): void {
+    const file = this.#asked(id);
     if (file.received === 0 && ++this.#active > maxOpen)
       throw new SessionError(
         grpcStatus.resourceExhausted,
@@ -85,13 +76,21 @@ export class OpenFiles {
         grpcStatus.invalidArgument,
         `${file.entry.path} is longer than it was said to be`,
       );
-    const copied = data.length < viewBytes;
-    file.pieces.push(copied ? Buffer.from(data) : data);
-    file.pending += data.length;
-    const cost = pieceOverhead + (copied ? data.length : weight);
-    file.weight += cost;
-    this.#collected += cost;
-    if (file.weight >= writeBytes || this.#collected >= maxCollected) this.#flush(id, file);
+    for (let from = 0; from < data.length; ) {
+      const buffer = this.#bufferOf(file);
+      const part = data.subarray(from, from + buffer.length - file.pending);
+      buffer.set(part, file.pending);
+      file.pending += part.length;
+      from += part.length;
+      const full = file.pending === buffer.length;
+      const last = from === data.length && file.received === file.entry.size;
+      if ((full && !last) || this.#collected > maxCollected) this.#flush(id, file);
+    }
+  }
+
+  /** All bytes of a file have come. Throws SessionError when they have not. */
+  end(id: number): void {
+    this.#end(id, this.#asked(id));
   }
 
   /** Undefined: go on; a promise: the disk is behind, wait for it before reading more. */
@@ -112,6 +111,23 @@ export class OpenFiles {
     this.#open.clear();
   }
 
+  #asked(id: number): OpenFile {
+    const file = this.#open.get(id);
+    if (file === undefined || file.complete)
+      throw new SessionError(grpcStatus.invalidArgument, `invalid file request ${id}`);
+    return file;
+  }
+
+  /** Small files have a buffer of just their size. */
+  #bufferOf(file: OpenFile): Buffer {
+    if (file.buffer === undefined) {
+      const { size } = file.entry;
+      file.buffer = size <= smallBytes ? Buffer.allocUnsafe(size) : this.#slabs.take();
+      this.#collected += file.buffer.length;
+    }
+    return file.buffer;
+  }
+
   #end(id: number, file: OpenFile): void {
     if (file.received !== file.entry.size)
       throw new SessionError(
@@ -126,7 +142,8 @@ export class OpenFiles {
 
   #writeSmall(id: number, file: OpenFile): void {
     const made = this.#created(file);
-    const written = file.pending === 0 ? 0 : writevSync(made.fd, file.pieces, 0);
+    const { buffer, pending } = file;
+    const written = buffer === undefined ? 0 : writeSync(made.fd, buffer, 0, pending, 0);
     if (written === file.pending) this.#finish(id, file);
     else this.#flush(id, file); // a full disk or the like: the other way says what it is
   }
@@ -138,31 +155,51 @@ export class OpenFiles {
 
   #flush(id: number, file: OpenFile): void {
     const { fd } = this.#created(file);
-    const { pieces, written: position, weight } = file;
-    file.written += file.pending;
+    const { written: position, pending } = file;
+    const buffer = this.#surrender(file);
+    file.written += pending;
     file.writes++;
+    const weight = buffer.length + writeOverhead;
     this.#flight += weight;
-    this.#forget(file);
-    writeAll(fd, pieces, position).then(
-      () => this.#landed(id, file, weight),
+    writeAll(fd, [buffer.subarray(0, pending)], position).then(
+      () => this.#landed(id, file, buffer),
       (error: unknown) => {
-        this.#landed(id, file, weight);
+        this.#landed(id, file, buffer);
         this.#onError(error);
       },
     );
   }
 
-  /** Its pieces are written, or never will be. */
-  #forget(file: OpenFile): void {
-    this.#collected -= file.weight;
-    file.pieces = [];
+  /** What was collected, in memory that is not much larger. */
+  #surrender(file: OpenFile): Buffer {
+    const { buffer = Buffer.alloc(0), pending } = file;
+    this.#collected -= buffer.length;
+    file.buffer = undefined;
     file.pending = 0;
-    file.weight = 0;
+    if (pending >= buffer.length / 2) return buffer;
+    const copy = Buffer.from(buffer.subarray(0, pending));
+    this.#giveBack(buffer);
+    return copy;
   }
 
-  #landed(id: number, file: OpenFile, weight: number): void {
+  /** Its collected bytes are written, or never will be. */
+  #forget(file: OpenFile): void {
+    if (file.buffer !== undefined) {
+      this.#collected -= file.buffer.length;
+      this.#giveBack(file.buffer);
+    }
+    file.buffer = undefined;
+    file.pending = 0;
+  }
+
+  #giveBack(buffer: Buffer): void {
+    if (buffer.length === slabBytes) this.#slabs.give(buffer);
+  }
+
+  #landed(id: number, file: OpenFile, buffer: Buffer): void {
     file.writes--;
-    this.#flight -= weight;
+    this.#flight -= buffer.length + writeOverhead;
+    this.#giveBack(buffer);
     if (this.#flight < maxFlight) {
       this.#room?.resolve();
       this.#room = undefined;

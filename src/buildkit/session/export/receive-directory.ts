@@ -9,10 +9,12 @@ import {
   errorPacket,
   finPacket,
   packetType,
-  readPacket,
   requestPacket,
+  type Packet,
   type WireStat,
 } from "../filesync/packets.ts";
+import { OversizedError } from "../frames.ts";
+import { cutOff, frameFault } from "../messages.ts";
 import { ConfinedRoot, errorCode } from "./confined.ts";
 import {
   createDevice,
@@ -25,6 +27,7 @@ import {
 } from "./entries.ts";
 import { Listing, type Entry, type ListingLimits } from "./listing.ts";
 import { OpenFiles } from "./open-files.ts";
+import { PacketReader } from "./packet-reader.ts";
 
 /** Far more than the sender's queue of 128, and little enough that our requests never fill a window of 64 KiB. */
 const requestsAhead = 1024;
@@ -76,6 +79,7 @@ async function left(signal: AbortSignal): Promise<void> {
 /** In words without our paths: the daemon keeps them in its history. */
 function failureOf(error: unknown): SessionError {
   if (error instanceof SessionError) return error;
+  if (error instanceof OversizedError) return frameFault(error);
   if (error instanceof RangeError)
     return new SessionError(grpcStatus.invalidArgument, error.message);
   const code = errorCode(error);
@@ -139,29 +143,39 @@ class Receiver {
     this.#root.close();
   }
 
+  /** Until the sender is done, or has left. */
   async #read(): Promise<void> {
-    for await (const batch of this.#stream.batches) {
-      for (const message of batch) {
-        if (this.#over || this.#handle(message)) return;
-      }
+    const done = Promise.withResolvers<void>();
+    const packets = new PacketReader({
+      data: (id, bytes) => this.#files.take(id, bytes),
+      packet: (packet) => {
+        if (this.#handle(packet)) done.resolve();
+      },
+    });
+    const reading = this.#stream.readFrames((chunk) => {
+      if (this.#over) return undefined;
+      packets.push(chunk);
       this.#ask();
-      const full = this.#files.pressure;
-      if (full !== undefined) await full;
-    }
+      return this.#files.pressure;
+    });
+    const left = reading.then(() => {
+      if (packets.partial) throw cutOff();
+    });
+    await Promise.race([done.promise, left]);
   }
 
   /** true: the sender is done. */
-  #handle(message: Buffer): boolean {
-    const packet = readPacket(message);
+  #handle(packet: Packet): boolean {
     switch (packet.type) {
       case packetType.data:
-        this.#files.take(packet.id, packet.data, message.length);
+        this.#files.end(packet.id);
         return false;
       case packetType.stat:
         if (packet.stat === undefined) this.#endList();
         else this.#list(packet.stat);
         return false;
       case packetType.fin:
+        this.#over = true;
         return true;
       case packetType.error:
         throw new SessionError(

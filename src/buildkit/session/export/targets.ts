@@ -10,7 +10,9 @@ import {
   type CallMetadata,
   type MessageStream,
 } from "../attachable.ts";
-import { bytesOf } from "../bytes-message.ts";
+import { BytesMessageReader } from "../bytes-messages.ts";
+import { OversizedError } from "../frames.ts";
+import { cutOff, frameFault } from "../messages.ts";
 import { errorCode } from "./confined.ts";
 import { fileSink, streamSink, type FileSink } from "./file-sink.ts";
 import { receiveDirectory } from "./receive-directory.ts";
@@ -125,6 +127,7 @@ async function receiveFile(target: FileTarget, stream: MessageStream): Promise<v
     await fill(sink, stream);
   } catch (error) {
     if (error instanceof SessionError) throw error;
+    if (error instanceof OversizedError) throw frameFault(error);
     if (error instanceof RangeError)
       throw new SessionError(grpcStatus.invalidArgument, error.message);
     const code = errorCode(error);
@@ -136,10 +139,14 @@ async function receiveFile(target: FileTarget, stream: MessageStream): Promise<v
 
 async function fill(sink: FileSink, stream: MessageStream): Promise<void> {
   try {
-    for await (const batch of stream.batches) {
-      const full = sink.write(batch.map(bytesOf));
-      if (full !== undefined) await full;
-    }
+    let pieces: Buffer[] = [];
+    const reader = new BytesMessageReader((piece) => pieces.push(piece));
+    await stream.readFrames((chunk) => {
+      pieces = [];
+      reader.push(chunk);
+      return sink.write(pieces);
+    });
+    if (reader.partial) throw cutOff();
     // A stream that was cut ends like one that is complete, but for the signal.
     if (stream.signal.aborted) throw new SessionError(grpcStatus.aborted, "the builder broke off");
   } catch (error) {

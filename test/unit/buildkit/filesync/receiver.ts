@@ -65,6 +65,7 @@ export class Receiver {
       signal: this.#gone.signal,
       messages: this.#messages(),
       batches: this.#batches(),
+      readFrames: () => Promise.reject(new TypeError("requests are read as messages")),
       send,
       sendFrames: (frames) => {
         for (const message of this.#frames.push(Buffer.from(frames))) this.#take(message);

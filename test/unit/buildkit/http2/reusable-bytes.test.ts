@@ -1,7 +1,7 @@
 // When may the memory of a chunk be used again? When all of it was sent, by whatever ways and in whatever pieces.
 import assert from "node:assert/strict";
 import { createServer, connect, type AddressInfo, type Socket } from "node:net";
-import { SocketBytes, slabReader } from "../../../../src/buildkit/http2/byte-stream.ts";
+import { SocketBytes, bufferReader } from "../../../../src/buildkit/http2/byte-stream.ts";
 import { FrameWriter } from "../../../../src/buildkit/http2/frame-writer.ts";
 import { ChunkPool, lent } from "../../../../src/buildkit/session/filesync/sending/chunk-pool.ts";
 
@@ -16,7 +16,7 @@ async function socketPair(): Promise<{
   const accepted = Promise.withResolvers<Socket>();
   const server = createServer((socket) => accepted.resolve(socket));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const reader = slabReader();
+  const reader = bufferReader();
   const near = connect({
     port: (server.address() as AddressInfo).port,
     host: "127.0.0.1",

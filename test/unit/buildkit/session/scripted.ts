@@ -7,6 +7,8 @@ import type {
   MessageStream,
 } from "../../../../src/buildkit/session/attachable.ts";
 
+import { frameHead } from "../../../../src/buildkit/session/frames.ts";
+
 /** What is said, in batches; an Error ends the stream with it, as a reset does. */
 export type Script = (daemon: ScriptedDaemon) => AsyncIterable<readonly Buffer[] | Error>;
 
@@ -72,6 +74,14 @@ export async function playMethod(
       signal: end.signal,
       batches: all,
       messages: messages(),
+      async readFrames(take) {
+        for await (const batch of all) {
+          const chunk = Buffer.concat(batch.flatMap((it) => [frameHead(it.length), it]));
+          const room = take(chunk);
+          chunk.fill(0xee); // it is there during the call only
+          if (room !== undefined) await room;
+        }
+      },
       send(...parts) {
         const message = Buffer.concat(parts);
         heard.push(message);
