@@ -135,7 +135,9 @@ function nameless(message: Attrs): Attrs {
 
 function recordingOf(line: BuildxCase, recorded: Recorded): Record<string, unknown> {
   // Besides the build, buildx looks by an internal solve what the daemon can, and in a git repository for a policy.
-  const control = recorded.control.filter(({ internal }) => !internal);
+  // A question instead of a build is internal, too: it is the last.
+  const builds = recorded.control.filter(({ internal }) => !internal);
+  const control = builds.length > 0 ? builds : recorded.control.slice(-1);
   const bridge = recorded.bridge.filter(({ frontend }) => frontend !== "");
   const [first] = control;
   const [frontend] = bridge;

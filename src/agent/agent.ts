@@ -79,17 +79,69 @@ export interface ImageFacts {
     readonly digest: string;
     readonly size?: number;
   }[];
+  /** Statements that the index keeps with the image: provenance, SBOM. */
+  readonly attestations?: readonly AttestationFact[];
+  /** The tags that were pushed, as the registry showed them afterwards. */
+  readonly readBack?: readonly ReadBack[];
+}
+
+/** A statement about an image of an index. */
+export interface AttestationFact {
+  /** Of the image that it is about. */
+  readonly platform?: string;
+  readonly predicateType: string;
+  readonly digest: string;
+}
+
+/** What a registry has under a tag; without a digest, `message` says why nobody knows. */
+export interface ReadBack {
+  readonly tag: string;
+  readonly digest?: string;
+  readonly message?: string;
+}
+
+/** A warning of the frontend. Lines count from 1. */
+export interface WarningFact {
+  readonly rule?: string;
+  readonly message: string;
+  readonly file?: string;
+  readonly line?: number;
+  readonly url?: string;
+}
+
+/** The answer to a question that was asked instead of building. */
+export interface CallFacts {
+  /** Such as "frontend.outline". */
+  readonly request: string;
+  readonly version: string;
+  /** What a command that shows the answer exits with; 0: nothing is wrong. */
+  readonly statusCode: number;
+  /** JSON, compact; absent when there is none or when it is too large. */
+  readonly result?: string;
+  readonly text?: string;
+  /** A part of the answer was too large; the daemon's history has it. */
+  readonly cut: boolean;
+  /** What lint found, and why the Dockerfile does not build at all. */
+  readonly lint?: { readonly warnings: readonly WarningFact[]; readonly error?: WarningFact };
 }
 
 /** What a finished solve made and used, read from the daemon. Everything is optional: facts never fail a solve. */
 export interface SolveFacts {
   /** One for each image exporter, in order; a single one when the daemon does not tell them apart. */
   readonly images: readonly ImageFacts[];
-  readonly git?: { readonly url: string; readonly commit: string };
+  readonly git?: {
+    readonly url: string;
+    readonly commit: string;
+    /** "Name <address>". */
+    readonly author?: string;
+    /** ISO time. */
+    readonly committedAt?: string;
+  };
   readonly http?: { readonly url: string; readonly checksum: string };
   readonly baseImages: readonly { readonly ref: string; readonly digest: string }[];
   /** Digest of the cache manifest that was exported. */
   readonly cacheDigest?: string;
+  readonly call?: CallFacts;
 }
 
 /** How a job ended. `cancelled` also stands for a solve whose caller vanished. */

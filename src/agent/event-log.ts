@@ -3,6 +3,7 @@
 
 import type { SolveEvent } from "../buildkit/index.ts";
 import type { JobEvent, JobOutcome } from "./agent.ts";
+import { keepLatest } from "./latest.ts";
 
 /** Limits of one log. Defaults: 4,096 entries and 1 MiB of log bytes. */
 export interface EventLogLimits {
@@ -73,7 +74,7 @@ export class EventLog {
   /** Adds what the solve reported. Ignored after `finish`. */
   append(event: SolveEvent): void {
     if (this.#outcome !== undefined) return;
-    if (event.kind === "vertex") this.#vertices.set(event.digest, event);
+    keepLatest(this.#vertices, event);
     this.#push({ kind: "solve", offset: this.nextOffset, event });
   }
 

@@ -8,11 +8,13 @@ import {
   type Endpoint,
   type HistoryRecord,
   type SolveEvent,
+  type SolveOptions,
   type SolveRequest,
   type SolveResult,
 } from "../buildkit/index.ts";
 import { KilnError } from "../errors/index.ts";
 import type {
+  CallFacts,
   Job,
   JobOutcome,
   RecallQuestion,
@@ -21,9 +23,11 @@ import type {
   SolveFailure,
 } from "./agent.ts";
 import { attachablesOf, secretValues } from "./attachables.ts";
+import { callFacts } from "./call-facts.ts";
 import { withHidden } from "./hidden-attrs.ts";
 import { imageFacts } from "./image-facts.ts";
 import { hasLocalCaches, localCaches } from "./local-caches.ts";
+import { lookBack } from "./look-back.ts";
 import { provenanceFacts } from "./provenance.ts";
 import { redactor } from "./redact.ts";
 
@@ -58,13 +62,18 @@ export async function runJob(
       ...attachablesOf(materials),
       ...(caches?.attachables ?? []),
     ];
-    const result = await client.solve(caches?.request ?? request, {
-      attachables,
-      onEvent: (event) => context.onEvent(event),
-      signal,
-    });
+    const onEvent = (event: SolveEvent): void => context.onEvent(event);
+    const options = { attachables, onEvent, signal };
+    const sent = caches?.request ?? request;
+    if (sent.frontendAttrs["requestid"] !== undefined) {
+      const facts = await asked(client, sent, options, redact);
+      return { kind: "succeeded", facts, finishedAt: now() };
+    }
+    const result = await client.solve(sent, options);
     await caches?.afterSolve(result);
-    const facts = await factsOf(client, job.request, result);
+    const found = await factsOf(client, job.request, result);
+    const finished = { request: job.request, facts: found, attachables, redact };
+    const facts = await lookBack(client, finished, signal);
     return { kind: "succeeded", facts, finishedAt: now() };
   } catch (error) {
     if (signal.aborted) return { kind: "cancelled", finishedAt: now() };
@@ -94,11 +103,31 @@ export async function recallRef(
       return { kind: "finished", outcome: { kind: "failed", failure, finishedAt } };
     }
     if (record.result === undefined) return { kind: "unknown" };
-    const facts = await readFacts(client, { record, result: record.result, context }, signal);
+    const redact = redactor(secretValues(materials.open()));
+    const sources = { record, result: record.result, context, redact };
+    const facts = await readFacts(client, sources, signal);
     return { kind: "finished", outcome: { kind: "succeeded", facts, finishedAt } };
   } finally {
     client.close();
   }
+}
+
+/** Asks the frontend in place of a build. What it answers is known at once, whatever the history keeps. */
+async function asked(
+  client: BuildkitClient,
+  request: SolveRequest,
+  options: SolveOptions,
+  redact: (text: string) => string,
+): Promise<SolveFacts> {
+  const { frontend, frontendAttrs } = request;
+  const question = frontendAttrs["requestid"] ?? "";
+  let call: CallFacts | undefined;
+  await client.build(request, options, async (gateway) => {
+    const answer = await gateway.solve({ frontend, frontendAttrs });
+    call = callFacts(question, answer.metadata ?? {}, redact);
+    return answer;
+  });
+  return { images: [], baseImages: [], ...(call && { call }) };
 }
 
 function now(): string {
@@ -167,11 +196,13 @@ interface Sources {
   readonly record: HistoryRecord | undefined;
   readonly result: SolveResult;
   readonly context: string | undefined;
+  /** For the answer to a question, which is in the record of one. */
+  readonly redact?: (text: string) => string;
 }
 
 async function readFacts(
   client: BuildkitClient,
-  { record, result, context }: Sources,
+  { record, result, context, redact = String }: Sources,
   signal: AbortSignal,
 ): Promise<SolveFacts> {
   const read = async (digest: string): Promise<Buffer | undefined> => {
@@ -196,12 +227,16 @@ async function readFacts(
   const used = await Promise.all(
     provenances.map(async ({ digest }) => usedBy(await read(digest), context)),
   );
+  const question = record?.frontendAttrs["requestid"];
+  const call =
+    question === undefined ? undefined : callFacts(question, result.exporterResponse, redact);
   const bases = new Map(
     used
       .flatMap(({ baseImages }) => baseImages)
       .map((base) => [`${base.ref}@${base.digest}`, base]),
   );
-  return { ...plain, ...used[0], images, baseImages: [...bases.values()] };
+  const baseImages = [...bases.values()];
+  return { ...plain, ...used[0], images, baseImages, ...(call && { call }) };
 }
 
 function usedBy(

@@ -1,7 +1,7 @@
 // What image came out of a solve: its digest, its platforms, its size. Read from the blobs the daemon still holds, so it
 // works the same for a pushed image, one that stays in the daemon, and one that another process exported.
 
-import type { ImageFacts } from "./agent.ts";
+import type { AttestationFact, ImageFacts } from "./agent.ts";
 
 /** Reads a blob of the daemon's content store by digest; undefined when the daemon does not have it (any more). */
 export type ReadBlob = (digest: string) => Promise<Buffer | undefined>;
@@ -67,6 +67,25 @@ async function manifestFact(
   return { platform, digest: descriptor.digest, size };
 }
 
+const subject = "vnd.docker.reference.digest";
+const predicate = "in-toto.io/predicate-type";
+
+/** The statements of an attestation manifest, about the image that its descriptor names. */
+async function statements(
+  entry: Descriptor,
+  images: readonly PlatformFact[],
+  read: ReadBlob,
+): Promise<AttestationFact[]> {
+  if (entry.digest === undefined) return [];
+  const manifest = parse<ManifestJson>(await read(entry.digest));
+  const about = images.find(({ digest }) => digest === entry.annotations?.[subject]);
+  return (manifest?.layers ?? []).flatMap(({ digest, annotations }) => {
+    const predicateType = annotations?.[predicate];
+    if (digest === undefined || predicateType === undefined) return [];
+    return [{ ...(about && { platform: about.platform }), predicateType, digest }];
+  });
+}
+
 /** The facts of the image with this digest: an index or a single manifest. Missing blobs leave facts out. */
 export async function imageFacts(digest: string, read: ReadBlob): Promise<ImageFacts> {
   const blob = await read(digest);
@@ -87,7 +106,15 @@ export async function imageFacts(digest: string, read: ReadBlob): Promise<ImageF
       if (fact !== undefined) found.push(fact);
     }
   }
+  const attested = (top?.manifests ?? []).filter(isAttestation).slice(0, maxPlatforms);
+  const lists = await Promise.all(attested.map((entry) => statements(entry, found, read)));
+  const attestations = lists.flat();
   const complete = found.length > 0 && found.every((fact) => fact.size !== undefined);
   const size = found.reduce((sum, fact) => sum + (fact.size ?? 0), 0);
-  return { digest, platforms: found, ...(complete ? { size } : {}) };
+  return {
+    digest,
+    platforms: found,
+    ...(complete ? { size } : {}),
+    ...(attestations.length === 0 ? {} : { attestations }),
+  };
 }

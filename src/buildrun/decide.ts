@@ -7,6 +7,7 @@ import { durationMs } from "../api/schema.ts";
 import { admission } from "./checks.ts";
 import { deadlineMs, isTerminal, mayRetry, nextAttemptMs, openAttempt } from "./attempts.ts";
 import type { SolvePlan } from "./plan/plan.ts";
+import { objection } from "./verdict.ts";
 import type { BuilderView, Prepared, RunWorld } from "./world.ts";
 
 /** Held on a run while an attempt may be running, so that deleting the run ends the solve first. */
@@ -196,11 +197,11 @@ function resume(world: RunWorld, attempt: Attempt): Step {
 
 function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   const { run } = world;
-  if (outcome.kind === "succeeded")
+  const failure = outcome.kind === "succeeded" ? objection(outcome.facts) : failureIn(outcome);
+  if (outcome.kind === "succeeded" && failure === undefined)
     return { kind: "finish", result: "Succeeded", attempt: { ref, outcome: "Succeeded" }, outcome };
-  if (outcome.kind === "failed") {
+  if (failure !== undefined) {
     const attempt: AttemptResult = { ref, outcome: "Failed" };
-    const { failure } = outcome;
     if (failure.reason === attemptLost) return lose(world, { ref }, failure);
     const again =
       !isDeleting(run) &&
@@ -217,6 +218,10 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
     return { kind: "finish", result: "Cancelled", attempt, failure: cancelled() };
   if (isLate(world)) return { kind: "finish", result: "Failed", attempt, failure: timedOut(run) };
   return lose(world, { ref });
+}
+
+function failureIn(outcome: JobOutcome): SolveFailure | undefined {
+  return outcome.kind === "failed" ? outcome.failure : undefined;
 }
 
 function lose(

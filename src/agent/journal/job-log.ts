@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import type { SolveEvent } from "../../buildkit/index.ts";
 import type { JobEvent } from "../agent.ts";
 import type { OlderEvents } from "../event-log.ts";
+import { keepLatest } from "../latest.ts";
 import {
   eventFrame,
   type JobHeader,
@@ -75,7 +76,7 @@ export class JobLog implements OlderEvents {
   append(entry: JobEvent): void {
     if (this.#broken) return;
     const event = entry.kind === "solve" ? entry.event : undefined;
-    if (event?.kind === "vertex") this.#vertices.set(event.digest, event);
+    if (event !== undefined) keepLatest(this.#vertices, event);
     const isOutput = event?.kind === "log" || event?.kind === "progress";
     if (isOutput && this.#pendingBytes > this.#o.limits.pendingBytes) return;
     const frame = eventFrame(entry);
@@ -207,8 +208,7 @@ export async function remainsIn(folder: string): Promise<Remains | undefined> {
     for (const entry of [...segment.snapshot, ...segment.events]) {
       nextOffset = Math.max(nextOffset, entry.offset + 1);
       if (entry.kind === "finished") outcome = entry.outcome;
-      else if (entry.kind === "solve" && entry.event.kind === "vertex")
-        vertices.set(entry.event.digest, entry.event);
+      else if (entry.kind === "solve") keepLatest(vertices, entry.event);
     }
     files.push({ first, bytes: await sizeOf(path.join(folder, segmentName(first))) });
   }

@@ -52,11 +52,16 @@ const Progress = z.object({
 });
 
 const Timings = z.object({
-  queueMs: Milliseconds.optional().describe("Waiting for a builder."),
+  queueMs: Milliseconds.optional().describe("From creation to the first attempt."),
+  builderStartMs: Milliseconds.optional().describe(
+    "Of queueMs: waiting until the builder could take work.",
+  ),
   resolveMs: Milliseconds.optional().describe("Reading Secrets and making the plan."),
   contextMs: Milliseconds.optional().describe("Getting the context."),
   buildMs: Milliseconds.optional().describe("Running the steps."),
-  exportMs: Milliseconds.optional().describe("Exporting and pushing."),
+  exportMs: Milliseconds.optional().describe("Making the outputs, pushing among them."),
+  pushMs: Milliseconds.optional().describe("Of exportMs: pushing."),
+  cacheExportMs: Milliseconds.optional().describe("Exporting cache."),
   totalMs: Milliseconds.optional().describe("From creation to the end."),
 });
 
@@ -65,6 +70,8 @@ const Source = oneOf("source", {
     .object({
       url: z.string().max(2048).describe("Address of the repository."),
       commit: z.string().max(64).optional().describe("Commit that was built."),
+      author: z.string().max(512).optional().describe("Who wrote the commit."),
+      committedAt: Timestamp.optional().describe("When the commit was made."),
     })
     .describe("The git repository."),
   http: z
@@ -92,6 +99,28 @@ const OutputStatus = oneOf("an output", {
         .max(statusLimits.platforms)
         .optional()
         .describe("The manifest of each platform."),
+      attestations: z
+        .array(
+          z.object({
+            platform: z.string().max(64).optional().describe("Platform that it is about."),
+            predicateType: z.string().max(256).describe("What it states."),
+            digest: Digest.describe("Digest of the statement."),
+          }),
+        )
+        .max(statusLimits.platforms)
+        .optional()
+        .describe("Statements about the image that are kept with it."),
+      readBack: z
+        .array(
+          z.object({
+            tag: Ref.describe("Reference that was pushed."),
+            digest: Digest.optional().describe("What the registry has under it."),
+            message: StatusMessage.optional().describe("Why it could not be read."),
+          }),
+        )
+        .max(32)
+        .optional()
+        .describe("Tags as the registry showed them after the push; another digest fails the run."),
     })
     .describe("A container image."),
 });
@@ -130,6 +159,33 @@ const CacheReport = z.object({
     .max(16)
     .optional()
     .describe("Caches that were to be written."),
+});
+
+const Warnings = z.object({
+  total: Count.describe("How many there are, those that are not listed among them."),
+  items: z
+    .array(
+      z.object({
+        rule: z.string().max(128).optional().describe("Name of the rule."),
+        message: StatusMessage.describe("What the frontend has to say."),
+        file: z.string().max(1024).optional().describe("File that it is about."),
+        line: Count.optional().describe("Its first line there."),
+        url: z.string().max(1024).optional().describe("Where the rule is explained."),
+      }),
+    )
+    .max(statusLimits.warnings)
+    .describe("The first of them."),
+});
+
+const Call = z.object({
+  request: z.string().max(256).describe("What was asked, such as frontend.outline."),
+  version: z.string().max(64).optional().describe("Version of the form of the answer."),
+  statusCode: Count.describe("What a command that shows the answer would exit with."),
+  result: z.string().max(statusLimits.answer).optional().describe("The answer as JSON."),
+  text: z.string().max(statusLimits.answer).optional().describe("The answer for people."),
+  history: Ref.optional().describe(
+    "When a part of the answer is too large for status: where the builder's history has all of it.",
+  ),
 });
 
 const Failure = z.object({
@@ -186,6 +242,7 @@ export const BuildRunStatus = z.object({
       position: Count.describe("Runs before this one."),
       reason: StatusReason.describe("Why it waits, as one word."),
       message: StatusMessage.describe("Why it waits."),
+      since: Timestamp.optional().describe("Since when it waits for this reason."),
     })
     .optional()
     .describe("While it waits: where and why."),
@@ -213,6 +270,8 @@ export const BuildRunStatus = z.object({
     .optional()
     .describe("Images that the build began with."),
   cache: CacheReport.optional().describe("What the cache did."),
+  warnings: Warnings.optional().describe("What the frontend warns of."),
+  call: Call.optional().describe("The answer to spec.call."),
   failure: Failure.optional().describe("Why it failed."),
 });
 
@@ -232,3 +291,7 @@ export type Source = z.output<typeof Source>;
 export type OutputStatus = z.output<typeof OutputStatus>;
 /** `status.cache`. */
 export type CacheReport = z.output<typeof CacheReport>;
+/** `status.warnings`. */
+export type Warnings = z.output<typeof Warnings>;
+/** `status.call`. */
+export type Call = z.output<typeof Call>;

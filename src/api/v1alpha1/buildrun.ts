@@ -152,6 +152,18 @@ const fields = {
   secrets: listMap(SecretMount, ["id"], 64)
     .default([])
     .describe("Secrets for RUN --mount=type=secret; they never get into the image."),
+  call: text(
+    { max: 128 },
+    {
+      matches: /^[A-Za-z][A-Za-z0-9._-]*$/,
+      message:
+        "must be check, outline, targets, or the name of another question that the frontend knows, without 'frontend.'",
+    },
+  )
+    .optional()
+    .describe(
+      "Ask the frontend instead of building: check, outline, targets, or what else it knows. Outputs and cache exports are not made; the answer is in status.call.",
+    ),
   noCache: z.boolean().default(false).describe("Run every step again."),
   noCacheFilter: listSet(
     text(

@@ -65,10 +65,12 @@ export { BuildRunSpec } from "./buildrun.ts";
 export type {
   Attempt,
   CacheReport,
+  Call,
   Failure,
   OutputStatus,
   Progress,
   Source,
   Timings,
+  Warnings,
 } from "./buildrun-status.ts";
 export { BuildRunStatus } from "./buildrun-status.ts";

@@ -108,6 +108,9 @@ export const statusLimits = {
   attempts: 32,
   baseImages: 64,
   platforms: 64,
+  warnings: 32,
+  /** JSON or text of an answer to `spec.call`. */
+  answer: 16_384,
 } as const;
 
 const Message = z.string().max(statusLimits.message);

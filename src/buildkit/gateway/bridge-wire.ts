@@ -114,7 +114,14 @@ export function sourceMetaOf(response: ResolveSourceMetaResponse): SourceMeta {
     ...(git === undefined
       ? {}
       : {
-          git: { checksum: git.checksum, ref: git.ref, commitChecksum: git.commitChecksum },
+          git: {
+            checksum: git.checksum,
+            ref: git.ref,
+            commitChecksum: git.commitChecksum,
+            ...(git.commitObject.length === 0
+              ? {}
+              : { commitObject: Buffer.from(git.commitObject) }),
+          },
         }),
     ...(http === undefined
       ? {}

@@ -195,7 +195,7 @@ export class Bridge implements Gateway {
 
   async resolveSourceMeta(
     source: { readonly identifier: string; readonly attrs?: Readonly<Record<string, string>> },
-    options: Pick<ResolveOptions, "platform" | "mode" | "logName"> = {},
+    options: Pick<ResolveOptions, "platform" | "mode" | "logName" | "commitObject"> = {},
   ): Promise<SourceMeta> {
     const platform = wirePlatform(options.platform);
     const response = await this.#calls.long(LLBBridge.method.resolveSourceMeta, {
@@ -203,6 +203,7 @@ export class Bridge implements Gateway {
       resolveMode: options.mode ?? "default",
       logName: options.logName ?? "",
       ...(platform === undefined ? {} : { platform }),
+      ...(options.commitObject === true ? { git: { returnObject: true } } : {}),
     });
     return sourceMetaOf(response);
   }

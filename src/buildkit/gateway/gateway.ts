@@ -41,6 +41,8 @@ export interface ResolveOptions {
   readonly mode?: "default" | "pull" | "local";
   /** The name of the step that people see. */
   readonly logName?: string;
+  /** Of a git source: also fetch the commit and tell what is in it. */
+  readonly commitObject?: boolean;
   /** Of an image in an OCI layout that the session lends out: the name of its store. */
   readonly ociStore?: string;
 }
@@ -64,6 +66,8 @@ export interface SourceMeta {
     readonly ref: string;
     /** Of the commit that an annotated tag names. */
     readonly commitChecksum: string;
+    /** The commit as git keeps it, when it was asked for: headers, an empty line, the message. */
+    readonly commitObject?: Buffer;
   };
   readonly http?: {
     readonly checksum: string;
@@ -110,7 +114,7 @@ export interface Gateway {
   /** `identifier` such as "docker-image://…", "git://…", "https://…". */
   resolveSourceMeta(
     source: { readonly identifier: string; readonly attrs?: Readonly<Record<string, string>> },
-    options?: Pick<ResolveOptions, "platform" | "mode" | "logName">,
+    options?: Pick<ResolveOptions, "platform" | "mode" | "logName" | "commitObject">,
   ): Promise<SourceMeta>;
   /** The `frontendInputs` of the build. */
   inputs(): Promise<Record<string, Definition>>;

@@ -64,7 +64,16 @@ function optionAttrs(spec: BuildRunSpec): Record<string, string> {
   };
 }
 
-function capsAttr({ caps }: ContextPlan): Record<string, string> {
+/** Says that the build is a question; a frontend that does not know such a thing must refuse it instead of building. */
+const questionCap = "moby.buildkit.frontend.subrequests+forward";
+
+/** The question that a run asks of the frontend instead of building; buildx says check for lint, too. */
+function questionAttrs({ call }: BuildRunSpec): Record<string, string> {
+  if (call === undefined) return {};
+  return { requestid: `frontend.${call === "check" ? "lint" : call}` };
+}
+
+function capsAttr(caps: readonly string[]): Record<string, string> {
   return caps.length === 0 ? {} : { "frontend.caps": [...new Set(caps)].toSorted().join(",") };
 }
 
@@ -109,21 +118,23 @@ export function planOf(run: BuildRun): SolvePlan {
   const rights = entitlements(spec);
   const namespace = run.metadata.namespace ?? "";
   const caches = cachePlan(spec, namespace);
+  const isQuestion = spec.call !== undefined;
   return {
     request: {
       frontend,
       frontendAttrs: {
         ...frontendAttrs,
         ...sources.attrs,
-        ...capsAttr(sources),
+        ...capsAttr([...sources.caps, ...(isQuestion ? [questionCap] : [])]),
         ...optionAttrs(spec),
+        ...questionAttrs(spec),
         ...stepAttrs(spec),
         ...attestAttrs(spec),
         ...cacheMountNamespace(spec, namespace),
       },
-      exporters: exporters(spec),
+      exporters: isQuestion ? [] : exporters(spec),
       cacheImports: caches.imports,
-      cacheExports: caches.exports,
+      cacheExports: isQuestion ? [] : caches.exports,
       ...(rights.length === 0 ? {} : { entitlements: rights }),
       ...sourcePolicy(spec, sources),
     },

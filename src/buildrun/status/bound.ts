@@ -47,6 +47,26 @@ function shorterCache(keep: number): Shrink {
         };
 }
 
+function fewerWarnings(keep: number): Shrink {
+  return (status) =>
+    status.warnings === undefined
+      ? status
+      : {
+          ...status,
+          warnings: { ...status.warnings, items: status.warnings.items.slice(0, keep) },
+        };
+}
+
+/** Without a part of the answer; the builder's history has all of it. */
+function shorterCall(part: "text" | "result"): Shrink {
+  return (status) => {
+    if (status.call?.[part] === undefined) return status;
+    const { [part]: _, ...call } = status.call;
+    const history = call.history ?? status.attempts?.at(-1)?.ref;
+    return { ...status, call: { ...call, ...(history === undefined ? {} : { history }) } };
+  };
+}
+
 type Image = NonNullable<BuildRunStatus["outputs"]>[number]["image"];
 
 function images(change: (image: Image) => Image): Shrink {
@@ -81,19 +101,27 @@ const shorterMessages: Shrink = (status) => ({
 });
 
 const shrinks: readonly Shrink[] = [
+  (status) => (status.call?.result === undefined ? status : shorterCall("text")(status)),
   shorterTail(20, 200),
+  fewerWarnings(8),
   fewerBaseImages(8),
   shorterCache(4),
   shorterTail(8, 120),
   terserAttempts,
   images((image) => ({ ...image, platforms: (image.platforms ?? []).slice(0, 4) })),
+  images((image) => ({ ...image, attestations: undefined })),
+  shorterCall("result"),
+  shorterCall("text"),
+  fewerWarnings(2),
   fewerBaseImages(0),
   shorterCache(0),
   shorterMessages,
   shorterTail(0, 0),
+  fewerWarnings(0),
   (status) => ({ ...status, progress: undefined }),
   // Tags are in the spec; the digests stay.
   images((image) => ({ ...image, tags: image.tags.slice(0, 2), platforms: [] })),
+  images((image) => ({ ...image, readBack: undefined })),
 ];
 
 /** The status, cut step by step until it fits. */

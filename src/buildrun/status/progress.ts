@@ -1,6 +1,7 @@
 // How far a solve is: a fold over its events. The fold forgets nothing and does not care about order or repetition, so
 // an event log that is read twice, or from the middle with the vertices repeated, ends in the same progress.
 
+import type { WarningFact } from "../../agent/agent.ts";
 import type { SolveEvent } from "../../buildkit/index.ts";
 import { oneLine } from "./text.ts";
 
@@ -21,11 +22,20 @@ export interface Progress {
   readonly vertices: ReadonlyMap<string, Vertex>;
   /** Layers that a cache export wrote, by the digest of its vertex. */
   readonly layers?: ReadonlyMap<string, ReadonlySet<string>>;
-  readonly warnings: number;
+  /** Each warning once, in the order in which they came. */
+  readonly warnings: ReadonlyMap<string, WarningFact>;
+  /** When each push of an image began and ended, by vertex and part. */
+  readonly pushes: ReadonlyMap<string, Span>;
+}
+
+/** A stretch of time, in milliseconds since the epoch by the daemon's clock. */
+export interface Span {
+  readonly startedMs?: number;
+  readonly completedMs?: number;
 }
 
 /** The stages that a vertex belongs to, by its name. */
-export type Stage = "context" | "build" | "export";
+export type Stage = "context" | "build" | "export" | "cacheExport";
 
 /** What a cache import or export came to. */
 export interface CacheResult {
@@ -37,9 +47,13 @@ export interface CacheResult {
 }
 
 /** Nothing reported yet. */
-export const noProgress: Progress = { vertices: new Map(), warnings: 0 };
+export const noProgress: Progress = { vertices: new Map(), warnings: new Map(), pushes: new Map() };
+
+/** Warnings beyond this many are not told apart any more. */
+const maxWarnings = 1_000;
 
 type VertexEvent = Extract<SolveEvent, { kind: "vertex" }>;
+type WarningEvent = Extract<SolveEvent, { kind: "warning" }>;
 type ProgressEvent = Extract<SolveEvent, { kind: "progress" }>;
 
 function least(a: number | undefined, b: number | undefined): number | undefined {
@@ -74,12 +88,17 @@ function merge(known: Vertex | undefined, event: VertexEvent): Vertex {
 
 /** Progress after one more event. */
 export function fold(progress: Progress, event: SolveEvent): Progress {
-  if (event.kind === "warning") return { ...progress, warnings: progress.warnings + 1 };
-  if (event.kind === "progress") return layerId.test(event.id) ? wrote(progress, event) : progress;
+  if (event.kind === "warning") return withWarning(progress, event);
+  if (event.kind === "progress") return withPart(progress, event);
   if (event.kind !== "vertex") return progress;
   const vertices = new Map(progress.vertices);
   vertices.set(event.digest, merge(vertices.get(event.digest), event));
   return { ...progress, vertices };
+}
+
+function withPart(progress: Progress, event: ProgressEvent): Progress {
+  if (layerId.test(event.id)) return wrote(progress, event);
+  return event.id.startsWith("pushing ") ? withPush(progress, event) : progress;
 }
 
 function wrote(progress: Progress, { vertex, id }: ProgressEvent): Progress {
@@ -90,8 +109,40 @@ function wrote(progress: Progress, { vertex, id }: ProgressEvent): Progress {
   return { ...progress, layers };
 }
 
+function withWarning(progress: Progress, event: WarningEvent): Progress {
+  const fact = warningOf(event);
+  const key = `${fact.rule ?? ""} ${fact.message} ${fact.file ?? ""}:${fact.line ?? ""}`;
+  const { warnings } = progress;
+  if (warnings.has(key) || warnings.size >= maxWarnings) return progress;
+  return { ...progress, warnings: new Map(warnings).set(key, fact) };
+}
+
+/** Lint writes `Rule: what is wrong (line 3)`; other warnings are taken as they are. */
+function warningOf({ short, url, source }: WarningEvent): WarningFact {
+  const [, rule, detail = short] = /^([A-Z][A-Za-z]+): (.*)$/s.exec(short) ?? [];
+  return {
+    ...(rule === undefined ? {} : { rule }),
+    message: detail.replace(/ \(line \d+\)$/, ""),
+    ...(source === undefined ? {} : { file: source.path, line: source.line }),
+    ...(url === undefined ? {} : { url }),
+  };
+}
+
+function withPush(progress: Progress, event: ProgressEvent): Progress {
+  const key = `${event.vertex} ${event.id}`;
+  const known = progress.pushes.get(key);
+  const startedMs = least(known?.startedMs, msOf(event.started));
+  const completedMs = most(known?.completedMs, msOf(event.completed));
+  const span = {
+    ...(startedMs === undefined ? {} : { startedMs }),
+    ...(completedMs === undefined ? {} : { completedMs }),
+  };
+  return { ...progress, pushes: new Map(progress.pushes).set(key, span) };
+}
+
 /** Which stage a step counts for. BuildKit says it only in the vertex name. */
 export function stageOf(name: string): Stage {
+  if (name.startsWith("exporting cache")) return "cacheExport";
   if (/^(exporting|pushing|preparing|sending|writing|importing to)\b/.test(name)) return "export";
   if (/^\[(internal|context)[^\]]*\].*(build context|git source|remote build context)/.test(name))
     return "context";
@@ -137,10 +188,21 @@ export function counts(progress: Progress): {
 
 /** Wall time in which at least one step of the stage ran, in milliseconds; undefined when none did. */
 export function stageMs(progress: Progress, stage: Stage): number | undefined {
-  const spans: [number, number][] = [];
-  for (const { name, startedMs, completedMs } of progress.vertices.values())
-    if (startedMs !== undefined && completedMs !== undefined && stageOf(name) === stage)
-      spans.push([startedMs, Math.max(startedMs, completedMs)]);
+  const steps = [...progress.vertices.values()].filter(({ name }) => stageOf(name) === stage);
+  return wallMs(steps);
+}
+
+/** Wall time in which something was pushed, in milliseconds; undefined when nothing was. */
+export function pushMs({ pushes }: Progress): number | undefined {
+  return wallMs([...pushes.values()]);
+}
+
+function wallMs(all: readonly Span[]): number | undefined {
+  const spans: [number, number][] = all.flatMap(({ startedMs, completedMs }) =>
+    startedMs === undefined || completedMs === undefined
+      ? []
+      : [[startedMs, Math.max(startedMs, completedMs)]],
+  );
   if (spans.length === 0) return undefined;
   spans.sort((a, b) => a[0] - b[0]);
   let total = 0;

@@ -1,14 +1,17 @@
 // What came out of a finished solve, in the words of status: outputs, sources, cache, timings. Pure.
 
-import type { SolveFacts } from "../../agent/agent.ts";
+import type { CallFacts, ImageFacts, SolveFacts, WarningFact } from "../../agent/agent.ts";
 import type {
   BuildRun,
   BuildRunStatus,
+  Call,
   OutputStatus,
   Source,
   Timings,
+  Warnings,
 } from "../../api/v1alpha1/index.ts";
-import { type Progress, stageMs } from "./progress.ts";
+import { type Progress, pushMs, stageMs } from "./progress.ts";
+import { oneLine, plainText } from "./text.ts";
 
 const maxBaseImages = 32;
 
@@ -32,19 +35,73 @@ function outputsOf(run: BuildRun, { images }: SolveFacts): OutputStatus[] {
   return run.spec.outputs.flatMap(({ image: { tags } }, index) => {
     const made = images[index] ?? (images.length === 1 ? images[0] : undefined);
     if (made === undefined) return [];
-    const { digest, size, platforms } = made;
-    const image = {
-      tags: [...tags],
-      digest,
-      size,
-      platforms: platforms.map((entry) => ({ ...entry })),
-    };
-    return [{ image }];
+    return [{ image: imageStatus(made, tags) }];
   });
 }
 
+const maxAttestations = 32;
+
+function imageStatus(
+  { digest, size, platforms, attestations, readBack }: ImageFacts,
+  tags: readonly string[],
+): OutputStatus["image"] {
+  return {
+    tags: [...tags],
+    digest,
+    size,
+    platforms: platforms.map((entry) => ({ ...entry })),
+    ...(attestations && {
+      attestations: attestations.slice(0, maxAttestations).map((entry) => ({ ...entry })),
+    }),
+    ...(readBack && {
+      readBack: readBack.map(({ tag, digest: found, message }) => ({
+        tag,
+        ...(found === undefined ? {} : { digest: found }),
+        ...(message === undefined ? {} : { message: oneLine(message, 300) }),
+      })),
+    }),
+  };
+}
+
+const maxWarnings = 20;
+
+/** What the frontend warned of, while it built or when it was asked to. */
+export function warningsOf(
+  progress: Progress | undefined,
+  call: CallFacts | undefined,
+): Warnings | undefined {
+  const all: readonly WarningFact[] = call?.lint?.warnings ?? [
+    ...(progress?.warnings.values() ?? []),
+  ];
+  if (all.length === 0) return undefined;
+  const items = all.slice(0, maxWarnings).map(({ rule, message, file, line, url }) => ({
+    ...(rule === undefined ? {} : { rule: oneLine(rule, 128) }),
+    message: oneLine(message, 300),
+    ...(file === undefined ? {} : { file: oneLine(file, 200) }),
+    ...(line === undefined ? {} : { line }),
+    ...(url === undefined ? {} : { url: oneLine(url, 300) }),
+  }));
+  return { total: all.length, items };
+}
+
+/** The answer to `spec.call`; `ref` is where the daemon's history has it. */
+export function callOf(facts: CallFacts, ref: string): Call {
+  const { request, version, statusCode, result, text } = facts;
+  return {
+    request,
+    statusCode,
+    ...(version === "" ? {} : { version: oneLine(version, 64) }),
+    ...(result === undefined ? {} : { result: result.toWellFormed() }),
+    ...(text === undefined ? {} : { text: plainText(text, 16_000) }),
+    ...(facts.cut ? { history: ref } : {}),
+  };
+}
+
 function sourceOf({ git, http }: SolveFacts): Source | undefined {
-  if (git !== undefined) return { git };
+  if (git !== undefined) {
+    const { author, ...rest } = git;
+    return { git: { ...rest, ...(author === undefined ? {} : { author: oneLine(author, 300) }) } };
+  }
   return http === undefined ? undefined : { http };
 }
 
@@ -58,13 +115,19 @@ export function timingsOf(
   const start = Date.parse(run.status?.startTime ?? "");
   const contextMs = stageMs(progress, "context");
   const exportMs = stageMs(progress, "export");
+  const pushingMs = pushMs(progress);
+  const cacheExportMs = stageMs(progress, "cacheExport");
+  const builderStartMs = run.status?.timings?.builderStartMs;
   const startMs = Number.isNaN(start) ? end.getTime() : start;
   return {
     queueMs: Math.max(0, Math.round(startMs - created)),
+    ...(builderStartMs === undefined ? {} : { builderStartMs }),
     ...(resolveMs === undefined ? {} : { resolveMs: Math.round(resolveMs) }),
     ...(contextMs === undefined ? {} : { contextMs }),
     buildMs: stageMs(progress, "build") ?? 0,
     ...(exportMs === undefined ? {} : { exportMs }),
+    ...(pushingMs === undefined ? {} : { pushMs: pushingMs }),
+    ...(cacheExportMs === undefined ? {} : { cacheExportMs }),
     totalMs: Math.max(0, Math.round(end.getTime() - created)),
   };
 }

@@ -9,7 +9,7 @@ import { accepted, bounded } from "./bound.ts";
 import { cacheCondition, cacheOf } from "./caches.ts";
 import { statusFailure } from "./failure.ts";
 import { counts, type Progress } from "./progress.ts";
-import { resultOf, timingsOf } from "./result.ts";
+import { callOf, resultOf, timingsOf, warningsOf } from "./result.ts";
 import { oneLine, plainText } from "./text.ts";
 
 /** What happened to a run. */
@@ -117,10 +117,37 @@ function waiting(
     phase: why.phase,
     conditions: conditions(run, now, summary),
     ...(builder === undefined ? {} : { builder: builderField(builder) }),
-    ...(why.ahead === undefined
+    ...waited(run, now, why.reason),
+    ...(why.ahead === undefined && !builderStarts.has(why.reason)
       ? {}
-      : { queue: { position: why.ahead, reason: why.reason, message } }),
+      : { queue: queued(run, now, { ...why, message }) }),
   };
+}
+
+/** Reasons to wait that are about a builder which can't take work yet. */
+const builderStarts: ReadonlySet<string> = new Set([
+  "BuilderNotReady",
+  "NoInstance",
+  "NoReadyInstance",
+]);
+
+function queued(
+  { status }: BuildRun,
+  now: Date,
+  { ahead = 0, reason, message }: WaitReason,
+): NonNullable<BuildRunStatus["queue"]> {
+  const before = status?.queue;
+  const since = before?.reason === reason ? before.since : undefined;
+  return { position: ahead, reason, message, since: since ?? now.toISOString() };
+}
+
+/** Adds up what the run waited for its builder to start, once it waits for something else or for nothing. */
+function waited({ status }: BuildRun, now: Date, reason?: string): Pick<BuildRunStatus, "timings"> {
+  const { queue, timings } = status ?? {};
+  if (queue?.since === undefined || !builderStarts.has(queue.reason) || queue.reason === reason)
+    return {};
+  const moreMs = Math.max(0, now.getTime() - Date.parse(queue.since));
+  return { timings: { ...timings, builderStartMs: (timings?.builderStartMs ?? 0) + moreMs } };
 }
 
 function claimed(
@@ -147,6 +174,7 @@ function claimed(
       message,
       state: "moving",
     }),
+    ...waited(run, now),
     builder: builderField(builder, instance),
     startTime: run.status?.startTime ?? startedAt,
     attempts: [...(run.status?.attempts ?? []), attempt],
@@ -287,10 +315,15 @@ function withCache(
 function found(
   run: BuildRun,
   now: Date,
-  { outcome, progress, notes }: Extract<Change, { kind: "ended" }>,
+  { outcome, progress, notes, attempt }: Extract<Change, { kind: "ended" }>,
 ): Partial<BuildRunStatus> {
   const facts = outcome?.kind === "succeeded" ? outcome.facts : undefined;
-  const results = facts === undefined ? {} : resultOf(run, facts);
+  const warnings = warningsOf(progress, facts?.call);
+  const results: Partial<BuildRunStatus> = {
+    ...(facts === undefined ? {} : resultOf(run, facts)),
+    ...(facts?.call === undefined ? {} : { call: callOf(facts.call, attempt?.ref ?? "") }),
+    ...(warnings === undefined ? {} : { warnings }),
+  };
   if (progress === undefined) return { progress: undefined, ...results };
   const { total, completed, cached } = counts(progress);
   return {

@@ -101,6 +101,19 @@ describe("EventLog", () => {
     assert.equal(rest.at(-1)?.kind, "finished");
   });
 
+  it("tells a late reader each warning once, without the file that it quotes", async () => {
+    const events = new EventLog({ limits: { maxEntries: 8, maxLogBytes: 1024 } });
+    const file = { path: "Dockerfile", language: "", data: Buffer.alloc(9), ranges: [] };
+    const warning = { kind: "warning", vertex: "a", level: 1, short: "w", detail: [] } as const;
+    for (let i = 0; i < 3; i++) events.append({ ...warning, file });
+    for (let i = 0; i < 20; i++) events.append(log(1));
+    events.finish(cancelled);
+    const told = (await all(events.read(0, never))).flatMap((event) =>
+      event.kind === "solve" && event.event.kind === "warning" ? [event.event] : [],
+    );
+    assert.deepEqual(told, [warning]);
+  });
+
   it("stays within its bounds whatever is logged, and always ends with the outcome", async () => {
     const sizes = fc.array(fc.integer({ min: 0, max: 500 }), { maxLength: 200 });
     await fc.assert(

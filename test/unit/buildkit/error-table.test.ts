@@ -234,6 +234,12 @@ describe("which failure is whose", () => {
       { "errdefs.Source": source },
     ],
     [
+      "LintViolation",
+      2,
+      "lint violation found for rules: FromAsCasing",
+      { "errdefs.Frontend": {} },
+    ],
+    [
       "DockerfileInvalid",
       2,
       "dockerfile parse error on line 2: unknown instruction: RUNX",

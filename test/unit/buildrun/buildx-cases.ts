@@ -46,6 +46,19 @@ const flagCases: readonly BuildxCase[] = [
       ],
     },
   },
+  { name: "call-outline", flags: ["--call=outline"], spec: { call: "outline" } },
+  { name: "call-check", flags: ["--call=check"], spec: { call: "check" } },
+  {
+    name: "call-output",
+    flags: ["--call=targets", "--tag=registry.example/app:1", "--push"],
+    spec: { call: "targets", outputs: [{ image: { tags: ["registry.example/app:1"] } }] },
+  },
+  {
+    name: "call-other",
+    flags: ["--call=subrequests.describe"],
+    spec: { call: "subrequests.describe" },
+  },
+  { name: "check", flags: ["--check"], spec: { call: "check" } },
   {
     name: "allow",
     flags: ["--allow=network.host", "--allow=security.insecure"],

@@ -36,6 +36,7 @@ function login(kind: string, attrs: Readonly<Record<string, string>>): readonly 
     { title, differences: at("cache.exports.0.attrs"), only: [`cache-to-${kind}`] },
   ];
 }
+const calls = ["call-outline", "call-check", "call-output", "call-other", "check"];
 
 /** Every difference. */
 export const explained: readonly Explained[] = [
@@ -123,6 +124,21 @@ export const explained: readonly Explained[] = [
       { path: "frontendAttrs.build-arg:BUILDKIT_SYNTAX", buildx: "registry.example/frontend:1" },
     ],
     only: ["frontend"],
+  },
+  {
+    title: "questions",
+    differences: [{ path: "internal", buildx: "true" }],
+    only: calls,
+  },
+  {
+    title: "questions",
+    differences: [
+      { path: "exporters.0.type", buildx: "image" },
+      { path: "exporters.0.attrs.name", buildx: "registry.example/app:1" },
+      { path: "exporters.0.attrs.push", buildx: "true" },
+      { path: "exporters.0.attrs.unpack", buildx: "false" },
+    ],
+    only: ["call-output"],
   },
   {
     title: "no unpacking",

@@ -9,6 +9,7 @@ import {
   fold,
   importResults,
   noProgress,
+  pushMs,
   stageMs,
   stageOf,
 } from "../../../src/buildrun/status/progress.ts";
@@ -126,13 +127,64 @@ describe("progress", () => {
     assert.equal(stageMs(progress, "export"), undefined);
   });
 
+  it("keeps each warning once, with the rule that its text begins with", () => {
+    const warning = (short: string, line: number) =>
+      ({
+        kind: "warning",
+        vertex: "a",
+        level: 1,
+        short,
+        detail: [],
+        url: "https://docs.example/rule",
+        source: { path: "Dockerfile", line, endLine: line },
+      }) as const;
+    const casing = warning(
+      "FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 3)",
+      3,
+    );
+    const { warnings } = folded([casing, warning("something else", 4), casing]);
+    const place = { file: "Dockerfile", url: "https://docs.example/rule" };
+    assert.deepEqual(
+      [...warnings.values()],
+      [
+        {
+          ...place,
+          rule: "FromAsCasing",
+          message: "'as' and 'FROM' keywords' casing do not match",
+          line: 3,
+        },
+        { ...place, message: "something else", line: 4 },
+      ],
+    );
+  });
+
+  it("tells how long pushing took, apart from the export", () => {
+    const part = (id: string, from: number, to: number): SolveEvent => ({
+      kind: "progress",
+      vertex: "e",
+      id,
+      name: "",
+      current: 0,
+      total: 0,
+      started: time(from),
+      completed: time(to),
+    });
+    const progress = folded([
+      vertex("e", "exporting to image", { started: time(0), completed: time(100) }),
+      part("exporting layers", 0, 40),
+      part("pushing layers", 40, 80),
+      part("pushing manifest for registry.example/a:1", 70, 100),
+    ]);
+    assert.deepEqual([stageMs(progress, "export"), pushMs(progress)], [100, 60]);
+  });
+
   const stages: readonly (readonly [string, ReturnType<typeof stageOf>])[] = [
     ["[internal] load build context", "context"],
     ["[context] load git source https://git.example/a.git#main", "context"],
     ["[internal] load git source https://git.example/a.git", "context"],
     ["[internal] load remote build context", "context"],
     ["exporting to image", "export"],
-    ["exporting cache to registry", "export"],
+    ["exporting cache to registry", "cacheExport"],
     ["pushing layers", "export"],
     ["[builder 2/4] RUN exporting", "build"],
     ["[2/2] COPY context .", "build"],

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BuildRunStatus, type BuildRun } from "../../../src/api/v1alpha1/index.ts";
-import type { SolveFailure } from "../../../src/agent/agent.ts";
+import type { SolveFacts, SolveFailure } from "../../../src/agent/agent.ts";
 import { findCondition } from "../../../src/api/condition.ts";
 import { accepted, bounded, maxStatusBytes } from "../../../src/buildrun/status/bound.ts";
 import { type Change, nextStatus, progressDueMs } from "../../../src/buildrun/status/status.ts";
@@ -87,6 +87,7 @@ function flags(run: BuildRun): Record<string, string> {
   );
 }
 
+const digestOf = (letter: string): string => `sha256:${letter.repeat(64)}`;
 const output = { outputs: [{ image: { tags: ["registry.example/web:1"] } }] };
 
 describe("the status of a run", () => {
@@ -128,8 +129,22 @@ describe("the status of a run", () => {
       position: 2,
       reason: "NotNext",
       message: "2 older runs are to start first.",
+      since: at(5).toISOString(),
     });
     assert.equal(after(queued, claimed).status?.queue, undefined);
+  });
+
+  it("adds up how long it waited for the builder to start, whatever came between", () => {
+    const why = { phase: "Pending", reason: "BuilderNotReady", message: "no pods", stalled: false };
+    const starting = { kind: "waiting", why } as Change;
+    const first = after(after(aRun(), starting, 5), starting, 9);
+    assert.equal(first.status?.timings, undefined);
+    const between = after(first, waiting, 15);
+    assert.equal(between.status?.timings?.builderStartMs, 10_000);
+    const again = after(after(between, starting, 20), claimed, 23);
+    assert.equal(again.status?.timings?.builderStartMs, 13_000);
+    const ended = after(again, succeededChange, 30);
+    assert.equal(ended.status?.timings?.builderStartMs, 13_000);
   });
 
   it("writes an attempt down before it starts, and keeps the first start", () => {
@@ -243,6 +258,57 @@ describe("the size of a status", () => {
         assert.equal(status.failure?.reason, "StepFailed");
       }),
       { numRuns: 100 },
+    );
+  });
+
+  it("stays under 32 KB whatever a solve made, used, warned of and answered", () => {
+    const hex = fc.constant(digestOf("c"));
+    const some = <T>(of: fc.Arbitrary<T>, maxLength: number) => fc.array(of, { maxLength });
+    const facts: fc.Arbitrary<SolveFacts> = fc.record({
+      images: some(
+        fc.record({
+          digest: hex,
+          platforms: some(fc.record({ platform: text(64), digest: hex }), 40),
+          attestations: some(fc.record({ predicateType: text(256), digest: hex }), 60),
+          readBack: some(fc.record({ tag: text(400), message: text(4000) }), 32),
+        }),
+        8,
+      ),
+      baseImages: some(fc.record({ ref: text(500), digest: hex }), 80),
+      git: fc.record({ url: text(2000), commit: text(64), author: text(4000) }),
+      call: fc.record({
+        request: text(128),
+        version: text(300),
+        statusCode: fc.nat({ max: 99 }),
+        cut: fc.boolean(),
+        result: text(16_000),
+        text: text(16_000),
+        lint: fc.record({
+          warnings: some(
+            fc.record({ message: text(3000), file: text(3000), url: text(3000) }),
+            100,
+          ),
+        }),
+      }),
+    });
+    const spec = { outputs: Array.from({ length: 8 }, () => output.outputs[0]) as never };
+    fc.assert(
+      fc.property(facts, (found) => {
+        const outcome = { kind: "succeeded", facts: found, finishedAt: "" } as const;
+        const change: Change = { ...succeededChange, outcome } as Change;
+        const status = nextStatus(aRunningRun({ spec }), change, at(9));
+        assert.ok(status !== undefined);
+        const bytes = Buffer.byteLength(JSON.stringify(status));
+        assert.ok(bytes <= maxStatusBytes, `${bytes} bytes`);
+        const parsed = BuildRunStatus.safeParse(status);
+        assert.ok(parsed.success, parsed.error?.message);
+        assert.equal(
+          status.outputs?.length ?? 0,
+          found.images.length === 1 ? 8 : found.images.length,
+        );
+        if (status.call?.result === undefined) assert.equal(status.call?.history, ref);
+      }),
+      { numRuns: 60 },
     );
   });
 

@@ -6,6 +6,13 @@ import type { Row } from "./row.ts";
 export const requestRows: readonly Row[] = [
   // What was written.
   [
+    "LintViolation",
+    "User",
+    "final",
+    { text: /lint violation found for rules/ },
+    "Correct what the warnings name, or take error=true out of the Dockerfile's check line.",
+  ],
+  [
     "UnknownTarget",
     "User",
     "final",

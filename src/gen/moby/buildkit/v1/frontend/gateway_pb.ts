@@ -26,7 +26,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file moby/buildkit/v1/frontend/gateway.proto.
  */
 export const file_moby_buildkit_v1_frontend_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cidtb2J5L2J1aWxka2l0L3YxL2Zyb250ZW5kL2dhdGV3YXkucHJvdG8SGW1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQikQMKBlJlc3VsdBItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRJJCgxhdHRlc3RhdGlvbnMYDCADKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5BdHRlc3RhdGlvbnNFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEaXAoRQXR0ZXN0YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEjYKBXZhbHVlGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbnM6AjgBQggKBnJlc3VsdCIeCgNSZWYSCgoCaWQYASABKAkSCwoDZGVmGAIgASgMIpABCgZSZWZNYXASOQoEcmVmcxgBIAMoCzIrLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwLlJlZnNFbnRyeRpLCglSZWZzRW50cnkSCwoDa2V5GAEgASgJEi0KBXZhbHVlGAIgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWY6AjgBIksKDEF0dGVzdGF0aW9ucxI7CgthdHRlc3RhdGlvbhgBIAMoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb24iswIKC0F0dGVzdGF0aW9uEgwKBGtpbmQYASABKAUSRgoIbWV0YWRhdGEYAiADKAsyNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uLk1ldGFkYXRhRW50cnkSKwoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWYSDAoEcGF0aBgEIAEoCRIeChZpbl90b3RvX3ByZWRpY2F0ZV90eXBlGAUgASgJEkIKEGluX3RvdG9fc3ViamVjdHMYBiADKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkluVG90b1N1YmplY3QaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIjsKDUluVG90b1N1YmplY3QSDAoEa2luZBgBIAEoBRIOCgZkaWdlc3QYAiADKAkSDAoEbmFtZRgDIAEoCSJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIuYBChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCRIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIQCghsb2dfbmFtZRgEIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhIKCnNlc3Npb25faWQYBiABKAkSEAoIc3RvcmVfaWQYByABKAkSNwoPc291cmNlX3BvbGljaWVzGAggAygLMh4ubW9ieS5idWlsZGtpdC52MS5Tb3VyY2VQb2xpY3kiSQoaUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBILCgNyZWYYAyABKAkiuQEKGFJlc29sdmVTb3VyY2VNZXRhUmVxdWVzdBIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhAKCGxvZ19uYW1lGAMgASgJEhQKDHJlc29sdmVfbW9kZRgEIAEoCRI3Cg9zb3VyY2VfcG9saWNpZXMYCCADKAsyHi5tb2J5LmJ1aWxka2l0LnYxLlNvdXJjZVBvbGljeSKFAgoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBJECgVpbWFnZRgCIAEoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USQAoDZ2l0GAMgASgLMjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlR2l0UmVzcG9uc2USQgoEaHR0cBgEIAEoCzI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUhUVFBSZXNwb25zZSI8ChpSZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMIlIKGFJlc29sdmVTb3VyY2VHaXRSZXNwb25zZRIQCghjaGVja3N1bRgBIAEoCRILCgNyZWYYAiABKAkSFwoPY29tbWl0X2NoZWNrc3VtGAMgASgJInIKGVJlc29sdmVTb3VyY2VIVFRQUmVzcG9uc2USEAoIY2hlY2tzdW0YASABKAkSEAoIZmlsZW5hbWUYAiABKAkSMQoNbGFzdF9tb2RpZmllZBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikgQKDFNvbHZlUmVxdWVzdBISCgpkZWZpbml0aW9uGAEgASgMEhAKCGZyb250ZW5kGAIgASgJEk4KDGZyb250ZW5kX29wdBgDIAMoCzI4Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0LkZyb250ZW5kT3B0RW50cnkSGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIEkMKDWNhY2hlX2ltcG9ydHMYDCADKAsyLC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkNhY2hlT3B0aW9uc0VudHJ5ElQKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzI7Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkSEAoIZXZhbHVhdGUYDiABKAgSNwoPc291cmNlX3BvbGljaWVzGA8gAygLMh4ubW9ieS5idWlsZGtpdC52MS5Tb3VyY2VQb2xpY3kaMgoQRnJvbnRlbmRPcHRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjUKE0Zyb250ZW5kSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASKXAQoRQ2FjaGVPcHRpb25zRW50cnkSDAoEdHlwZRgBIAEoCRJGCgVhdHRycxgCIAMoCzI3Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FjaGVPcHRpb25zRW50cnkuQXR0cnNFbnRyeRosCgpBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoNU29sdmVSZXNwb25zZRIxCgZyZXN1bHQYAyABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdCJmCg9SZWFkRmlsZVJlcXVlc3QSCwoDcmVmGAEgASgJEhEKCWZpbGVfcGF0aBgCIAEoCRIzCgVyYW5nZRgDIAEoCzIkLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVJhbmdlIisKCUZpbGVSYW5nZRIOCgZvZmZzZXQYASABKAMSDgoGbGVuZ3RoGAIgASgDIiAKEFJlYWRGaWxlUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJICg5SZWFkRGlyUmVxdWVzdBILCgNyZWYYASABKAkSEAoIZGlyX3BhdGgYAiABKAkSFwoPaW5jbHVkZV9wYXR0ZXJuGAMgASgJIjYKD1JlYWREaXJSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuZnN1dGlsLnR5cGVzLlN0YXQiLAoPU3RhdEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIMCgRwYXRoGAIgASgJIjQKEFN0YXRGaWxlUmVzcG9uc2USIAoEc3RhdBgBIAEoCzISLmZzdXRpbC50eXBlcy5TdGF0Ih4KD0V2YWx1YXRlUmVxdWVzdBILCgNyZWYYASABKAkiEgoQRXZhbHVhdGVSZXNwb25zZSINCgtQaW5nUmVxdWVzdCK4AQoMUG9uZ1Jlc3BvbnNlEjwKEWZyb250ZW5kX2FwaV9jYXBzGAEgAygLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BUElDYXASMwoIbGxiX2NhcHMYAiADKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkFQSUNhcBI1Cgd3b3JrZXJzGAMgAygLMiQubW9ieS5idWlsZGtpdC52MS50eXBlcy5Xb3JrZXJSZWNvcmQijQEKBkFQSUNhcBIKCgJpZBgBIAEoCRIPCgdlbmFibGVkGAIgASgIEhIKCmRlcHJlY2F0ZWQYAyABKAgSFwoPZGlzYWJsZWRfcmVhc29uGAQgASgJEhsKE2Rpc2FibGVkX3JlYXNvbl9tc2cYBSABKAkSHAoUZGlzYWJsZWRfYWx0ZXJuYXRpdmUYBiABKAkikQEKC1dhcm5SZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRINCgVsZXZlbBgCIAEoAxINCgVzaG9ydBgDIAEoDBIOCgZkZXRhaWwYBCADKAwSCwoDdXJsGAUgASgJEhwKBGluZm8YBiABKAsyDi5wYi5Tb3VyY2VJbmZvEhkKBnJhbmdlcxgHIAMoCzIJLnBiLlJhbmdlIg4KDFdhcm5SZXNwb25zZTLsCAoJTExCQnJpZGdlEoEBChJSZXNvbHZlSW1hZ2VDb25maWcSNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QaNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEn4KEVJlc29sdmVTb3VyY2VNZXRhEjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlcXVlc3QaNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USWgoFU29sdmUSJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdBooLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXNwb25zZRJjCghSZWFkRmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlc3BvbnNlEmAKB1JlYWREaXISKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXF1ZXN0GioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVzcG9uc2USYwoIU3RhdEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXNwb25zZRJjCghFdmFsdWF0ZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlc3BvbnNlElcKBFBpbmcSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBpbmdSZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Qb25nUmVzcG9uc2USXQoGUmV0dXJuEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXNwb25zZRJdCgZJbnB1dHMSKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1JlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlElcKBFdhcm4SJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLldhcm5SZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVzcG9uc2ViBnByb3RvMw", [file_fsutil_types_wire, file_google_protobuf_timestamp, file_google_rpc_status, file_moby_buildkit_v1_sourcepolicy, file_moby_buildkit_v1_types_worker, file_pb_ops]);
+  fileDesc("Cidtb2J5L2J1aWxka2l0L3YxL2Zyb250ZW5kL2dhdGV3YXkucHJvdG8SGW1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQikQMKBlJlc3VsdBItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRJJCgxhdHRlc3RhdGlvbnMYDCADKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5BdHRlc3RhdGlvbnNFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEaXAoRQXR0ZXN0YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEjYKBXZhbHVlGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbnM6AjgBQggKBnJlc3VsdCIeCgNSZWYSCgoCaWQYASABKAkSCwoDZGVmGAIgASgMIpABCgZSZWZNYXASOQoEcmVmcxgBIAMoCzIrLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwLlJlZnNFbnRyeRpLCglSZWZzRW50cnkSCwoDa2V5GAEgASgJEi0KBXZhbHVlGAIgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWY6AjgBIksKDEF0dGVzdGF0aW9ucxI7CgthdHRlc3RhdGlvbhgBIAMoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb24iswIKC0F0dGVzdGF0aW9uEgwKBGtpbmQYASABKAUSRgoIbWV0YWRhdGEYAiADKAsyNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uLk1ldGFkYXRhRW50cnkSKwoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWYSDAoEcGF0aBgEIAEoCRIeChZpbl90b3RvX3ByZWRpY2F0ZV90eXBlGAUgASgJEkIKEGluX3RvdG9fc3ViamVjdHMYBiADKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkluVG90b1N1YmplY3QaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIjsKDUluVG90b1N1YmplY3QSDAoEa2luZBgBIAEoBRIOCgZkaWdlc3QYAiADKAkSDAoEbmFtZRgDIAEoCSJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIuYBChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCRIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIQCghsb2dfbmFtZRgEIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhIKCnNlc3Npb25faWQYBiABKAkSEAoIc3RvcmVfaWQYByABKAkSNwoPc291cmNlX3BvbGljaWVzGAggAygLMh4ubW9ieS5idWlsZGtpdC52MS5Tb3VyY2VQb2xpY3kiSQoaUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBILCgNyZWYYAyABKAki+gEKGFJlc29sdmVTb3VyY2VNZXRhUmVxdWVzdBIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhAKCGxvZ19uYW1lGAMgASgJEhQKDHJlc29sdmVfbW9kZRgEIAEoCRI/CgNnaXQYBSABKAsyMi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VHaXRSZXF1ZXN0EjcKD3NvdXJjZV9wb2xpY2llcxgIIAMoCzIeLm1vYnkuYnVpbGRraXQudjEuU291cmNlUG9saWN5IoUCChlSZXNvbHZlU291cmNlTWV0YVJlc3BvbnNlEhwKBnNvdXJjZRgBIAEoCzIMLnBiLlNvdXJjZU9wEkQKBWltYWdlGAIgASgLMjUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZRJACgNnaXQYAyABKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VHaXRSZXNwb25zZRJCCgRodHRwGAQgASgLMjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlSFRUUFJlc3BvbnNlIjwKGlJlc29sdmVTb3VyY2VJbWFnZVJlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwiMAoXUmVzb2x2ZVNvdXJjZUdpdFJlcXVlc3QSFQoNcmV0dXJuX29iamVjdBgBIAEoCCJpChhSZXNvbHZlU291cmNlR2l0UmVzcG9uc2USEAoIY2hlY2tzdW0YASABKAkSCwoDcmVmGAIgASgJEhcKD2NvbW1pdF9jaGVja3N1bRgDIAEoCRIVCg1jb21taXRfb2JqZWN0GAQgASgMInIKGVJlc29sdmVTb3VyY2VIVFRQUmVzcG9uc2USEAoIY2hlY2tzdW0YASABKAkSEAoIZmlsZW5hbWUYAiABKAkSMQoNbGFzdF9tb2RpZmllZBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikgQKDFNvbHZlUmVxdWVzdBISCgpkZWZpbml0aW9uGAEgASgMEhAKCGZyb250ZW5kGAIgASgJEk4KDGZyb250ZW5kX29wdBgDIAMoCzI4Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0LkZyb250ZW5kT3B0RW50cnkSGwoTYWxsb3dfcmVzdWx0X3JldHVybhgFIAEoCBIeChZhbGxvd19yZXN1bHRfYXJyYXlfcmVmGAYgASgIEkMKDWNhY2hlX2ltcG9ydHMYDCADKAsyLC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkNhY2hlT3B0aW9uc0VudHJ5ElQKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzI7Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkSEAoIZXZhbHVhdGUYDiABKAgSNwoPc291cmNlX3BvbGljaWVzGA8gAygLMh4ubW9ieS5idWlsZGtpdC52MS5Tb3VyY2VQb2xpY3kaMgoQRnJvbnRlbmRPcHRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjUKE0Zyb250ZW5kSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASKXAQoRQ2FjaGVPcHRpb25zRW50cnkSDAoEdHlwZRgBIAEoCRJGCgVhdHRycxgCIAMoCzI3Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FjaGVPcHRpb25zRW50cnkuQXR0cnNFbnRyeRosCgpBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoNU29sdmVSZXNwb25zZRIxCgZyZXN1bHQYAyABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdCJmCg9SZWFkRmlsZVJlcXVlc3QSCwoDcmVmGAEgASgJEhEKCWZpbGVfcGF0aBgCIAEoCRIzCgVyYW5nZRgDIAEoCzIkLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVJhbmdlIisKCUZpbGVSYW5nZRIOCgZvZmZzZXQYASABKAMSDgoGbGVuZ3RoGAIgASgDIiAKEFJlYWRGaWxlUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJICg5SZWFkRGlyUmVxdWVzdBILCgNyZWYYASABKAkSEAoIZGlyX3BhdGgYAiABKAkSFwoPaW5jbHVkZV9wYXR0ZXJuGAMgASgJIjYKD1JlYWREaXJSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuZnN1dGlsLnR5cGVzLlN0YXQiLAoPU3RhdEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIMCgRwYXRoGAIgASgJIjQKEFN0YXRGaWxlUmVzcG9uc2USIAoEc3RhdBgBIAEoCzISLmZzdXRpbC50eXBlcy5TdGF0Ih4KD0V2YWx1YXRlUmVxdWVzdBILCgNyZWYYASABKAkiEgoQRXZhbHVhdGVSZXNwb25zZSINCgtQaW5nUmVxdWVzdCK4AQoMUG9uZ1Jlc3BvbnNlEjwKEWZyb250ZW5kX2FwaV9jYXBzGAEgAygLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BUElDYXASMwoIbGxiX2NhcHMYAiADKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkFQSUNhcBI1Cgd3b3JrZXJzGAMgAygLMiQubW9ieS5idWlsZGtpdC52MS50eXBlcy5Xb3JrZXJSZWNvcmQijQEKBkFQSUNhcBIKCgJpZBgBIAEoCRIPCgdlbmFibGVkGAIgASgIEhIKCmRlcHJlY2F0ZWQYAyABKAgSFwoPZGlzYWJsZWRfcmVhc29uGAQgASgJEhsKE2Rpc2FibGVkX3JlYXNvbl9tc2cYBSABKAkSHAoUZGlzYWJsZWRfYWx0ZXJuYXRpdmUYBiABKAkikQEKC1dhcm5SZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRINCgVsZXZlbBgCIAEoAxINCgVzaG9ydBgDIAEoDBIOCgZkZXRhaWwYBCADKAwSCwoDdXJsGAUgASgJEhwKBGluZm8YBiABKAsyDi5wYi5Tb3VyY2VJbmZvEhkKBnJhbmdlcxgHIAMoCzIJLnBiLlJhbmdlIg4KDFdhcm5SZXNwb25zZTLsCAoJTExCQnJpZGdlEoEBChJSZXNvbHZlSW1hZ2VDb25maWcSNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QaNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEn4KEVJlc29sdmVTb3VyY2VNZXRhEjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlcXVlc3QaNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USWgoFU29sdmUSJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdBooLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXNwb25zZRJjCghSZWFkRmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlc3BvbnNlEmAKB1JlYWREaXISKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXF1ZXN0GioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVzcG9uc2USYwoIU3RhdEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXNwb25zZRJjCghFdmFsdWF0ZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlc3BvbnNlElcKBFBpbmcSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBpbmdSZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Qb25nUmVzcG9uc2USXQoGUmV0dXJuEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXNwb25zZRJdCgZJbnB1dHMSKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1JlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlElcKBFdhcm4SJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLldhcm5SZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVzcG9uc2ViBnByb3RvMw", [file_fsutil_types_wire, file_google_protobuf_timestamp, file_google_rpc_status, file_moby_buildkit_v1_sourcepolicy, file_moby_buildkit_v1_types_worker, file_pb_ops]);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -383,6 +383,11 @@ export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.Resolv
   resolveMode: string;
 
   /**
+   * @generated from field: moby.buildkit.v1.frontend.ResolveSourceGitRequest git = 5;
+   */
+  git?: ResolveSourceGitRequest | undefined;
+
+  /**
    * @generated from field: repeated moby.buildkit.v1.SourcePolicy source_policies = 8;
    */
   sourcePolicies: SourcePolicy[];
@@ -450,6 +455,23 @@ export const ResolveSourceImageResponseSchema: GenMessage<ResolveSourceImageResp
   messageDesc(file_moby_buildkit_v1_frontend_gateway, 14);
 
 /**
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceGitRequest
+ */
+export type ResolveSourceGitRequest = Message<"moby.buildkit.v1.frontend.ResolveSourceGitRequest"> & {
+  /**
+   * @generated from field: bool return_object = 1;
+   */
+  returnObject: boolean;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceGitRequest.
+ * Use `create(ResolveSourceGitRequestSchema)` to create a new message.
+ */
+export const ResolveSourceGitRequestSchema: GenMessage<ResolveSourceGitRequest> = /*@__PURE__*/
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 15);
+
+/**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceGitResponse
  */
 export type ResolveSourceGitResponse = Message<"moby.buildkit.v1.frontend.ResolveSourceGitResponse"> & {
@@ -467,6 +489,11 @@ export type ResolveSourceGitResponse = Message<"moby.buildkit.v1.frontend.Resolv
    * @generated from field: string commit_checksum = 3;
    */
   commitChecksum: string;
+
+  /**
+   * @generated from field: bytes commit_object = 4;
+   */
+  commitObject: Uint8Array;
 };
 
 /**
@@ -474,7 +501,7 @@ export type ResolveSourceGitResponse = Message<"moby.buildkit.v1.frontend.Resolv
  * Use `create(ResolveSourceGitResponseSchema)` to create a new message.
  */
 export const ResolveSourceGitResponseSchema: GenMessage<ResolveSourceGitResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 15);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 16);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceHTTPResponse
@@ -501,7 +528,7 @@ export type ResolveSourceHTTPResponse = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveSourceHTTPResponseSchema)` to create a new message.
  */
 export const ResolveSourceHTTPResponseSchema: GenMessage<ResolveSourceHTTPResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 16);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 17);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveRequest
@@ -562,7 +589,7 @@ export type SolveRequest = Message<"moby.buildkit.v1.frontend.SolveRequest"> & {
  * Use `create(SolveRequestSchema)` to create a new message.
  */
 export const SolveRequestSchema: GenMessage<SolveRequest> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 17);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 18);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.CacheOptionsEntry
@@ -584,7 +611,7 @@ export type CacheOptionsEntry = Message<"moby.buildkit.v1.frontend.CacheOptionsE
  * Use `create(CacheOptionsEntrySchema)` to create a new message.
  */
 export const CacheOptionsEntrySchema: GenMessage<CacheOptionsEntry> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 18);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 19);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveResponse
@@ -601,7 +628,7 @@ export type SolveResponse = Message<"moby.buildkit.v1.frontend.SolveResponse"> &
  * Use `create(SolveResponseSchema)` to create a new message.
  */
 export const SolveResponseSchema: GenMessage<SolveResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 19);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 20);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileRequest
@@ -628,7 +655,7 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
  * Use `create(ReadFileRequestSchema)` to create a new message.
  */
 export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 20);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 21);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileRange
@@ -652,7 +679,7 @@ export type FileRange = Message<"moby.buildkit.v1.frontend.FileRange"> & {
  * Use `create(FileRangeSchema)` to create a new message.
  */
 export const FileRangeSchema: GenMessage<FileRange> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 21);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 22);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileResponse
@@ -669,7 +696,7 @@ export type ReadFileResponse = Message<"moby.buildkit.v1.frontend.ReadFileRespon
  * Use `create(ReadFileResponseSchema)` to create a new message.
  */
 export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 22);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 23);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirRequest
@@ -696,7 +723,7 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
  * Use `create(ReadDirRequestSchema)` to create a new message.
  */
 export const ReadDirRequestSchema: GenMessage<ReadDirRequest> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 23);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 24);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirResponse
@@ -713,7 +740,7 @@ export type ReadDirResponse = Message<"moby.buildkit.v1.frontend.ReadDirResponse
  * Use `create(ReadDirResponseSchema)` to create a new message.
  */
 export const ReadDirResponseSchema: GenMessage<ReadDirResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 24);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 25);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileRequest
@@ -735,7 +762,7 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
  * Use `create(StatFileRequestSchema)` to create a new message.
  */
 export const StatFileRequestSchema: GenMessage<StatFileRequest> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 25);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 26);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileResponse
@@ -752,7 +779,7 @@ export type StatFileResponse = Message<"moby.buildkit.v1.frontend.StatFileRespon
  * Use `create(StatFileResponseSchema)` to create a new message.
  */
 export const StatFileResponseSchema: GenMessage<StatFileResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 26);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 27);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateRequest
@@ -769,7 +796,7 @@ export type EvaluateRequest = Message<"moby.buildkit.v1.frontend.EvaluateRequest
  * Use `create(EvaluateRequestSchema)` to create a new message.
  */
 export const EvaluateRequestSchema: GenMessage<EvaluateRequest> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 27);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 28);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateResponse
@@ -782,7 +809,7 @@ export type EvaluateResponse = Message<"moby.buildkit.v1.frontend.EvaluateRespon
  * Use `create(EvaluateResponseSchema)` to create a new message.
  */
 export const EvaluateResponseSchema: GenMessage<EvaluateResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 28);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 29);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PingRequest
@@ -795,7 +822,7 @@ export type PingRequest = Message<"moby.buildkit.v1.frontend.PingRequest"> & {
  * Use `create(PingRequestSchema)` to create a new message.
  */
 export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 29);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 30);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PongResponse
@@ -822,7 +849,7 @@ export type PongResponse = Message<"moby.buildkit.v1.frontend.PongResponse"> & {
  * Use `create(PongResponseSchema)` to create a new message.
  */
 export const PongResponseSchema: GenMessage<PongResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 30);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 31);
 
 /**
  * moby.buildkit.v1.apicaps.APICap upstream.
@@ -866,7 +893,7 @@ export type APICap = Message<"moby.buildkit.v1.frontend.APICap"> & {
  * Use `create(APICapSchema)` to create a new message.
  */
 export const APICapSchema: GenMessage<APICap> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 31);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 32);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnRequest
@@ -915,7 +942,7 @@ export type WarnRequest = Message<"moby.buildkit.v1.frontend.WarnRequest"> & {
  * Use `create(WarnRequestSchema)` to create a new message.
  */
 export const WarnRequestSchema: GenMessage<WarnRequest> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 32);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 33);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnResponse
@@ -928,7 +955,7 @@ export type WarnResponse = Message<"moby.buildkit.v1.frontend.WarnResponse"> & {
  * Use `create(WarnResponseSchema)` to create a new message.
  */
 export const WarnResponseSchema: GenMessage<WarnResponse> = /*@__PURE__*/
-  messageDesc(file_moby_buildkit_v1_frontend_gateway, 33);
+  messageDesc(file_moby_buildkit_v1_frontend_gateway, 34);
 
 /**
  * @generated from service moby.buildkit.v1.frontend.LLBBridge
