@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { Writable } from "node:stream";
+import { Registry } from "prom-client";
 import { customResourceDefinitions } from "../../../src/api/crd.ts";
 import { buildRunKind } from "../../../src/api/kinds.ts";
 import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
@@ -20,6 +21,7 @@ import {
   serviceAccounts,
 } from "../../../src/kube/types.ts";
 import { rootLogger } from "../../../src/log.ts";
+import { controllerMetrics } from "../../../src/runtime/metrics.ts";
 import { type ControlPlane, controlPlane } from "../../cluster/index.ts";
 
 export const buildRunType = resourceType<BuildRun>(buildRunKind);
@@ -84,6 +86,8 @@ export interface Kiln {
   readonly runs: BuildRuns;
   /** Everything that was logged, as text. */
   log(): string;
+  /** What a scrape says. */
+  metrics(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -108,7 +112,9 @@ export async function startKiln({ server, agent, fleet, limits }: KilnParts): Pr
   const client = kubeClient(loadKubeConfig(server.plane.kubeconfig));
   const cache = new ResourceCache<BuildRun>({ client: client as never, type: buildRunType, log });
   const events = new EventRecorder({ client, instance: "test", log });
+  const registry = new Registry();
   const runs = buildRuns({
+    metrics: controllerMetrics(registry),
     type: buildRunType,
     cache,
     client,
@@ -129,7 +135,8 @@ export async function startKiln({ server, agent, fleet, limits }: KilnParts): Pr
     await events.stop(2_000);
     client.close();
   };
-  return { runs, stop, log: () => lines.join("") };
+  const metrics = async (): Promise<string> => await registry.metrics();
+  return { runs, stop, metrics, log: () => lines.join("") };
 }
 
 /** A run's manifest. */

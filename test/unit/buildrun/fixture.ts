@@ -112,7 +112,7 @@ export function aWorld(over: Partial<RunWorld> = {}): RunWorld {
     run,
     now: at(2),
     limits: defaultLimits,
-    plan: planOf(run),
+    plan: over.plan ?? planOf(run),
     builder: aBuilderView(),
     turn: { kind: "go", instance: "default-0" },
     ...over,
