@@ -58,6 +58,16 @@ export {
   type Target,
 } from "./gateway/subrequests.ts";
 export {
+  dialStdio,
+  parseStdioAddress,
+  schemes,
+  type ContainerAddress,
+  type PodAddress,
+  type SshAddress,
+  type StdioAddress,
+} from "./rpc/address.ts";
+export { dialEngine, engineHost, type Engine } from "./rpc/sockets.ts";
+export {
   endpointText,
   parseEndpoint,
   type DockerEndpoint,

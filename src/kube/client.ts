@@ -1,6 +1,7 @@
 // Kubernetes as Kiln asks it: typed verbs over the API server's REST interface, each with a deadline
 // and an AbortSignal. Server-side apply is the normal way to write.
 
+import type { Duplex } from "node:stream";
 import type { HttpResponse } from "./http/transport.ts";
 import type { KubeObject, ObjectPlace } from "./object.ts";
 import type { ResourceType } from "./types.ts";
@@ -44,6 +45,11 @@ export interface ApplyOptions {
 export interface DeleteTarget extends ObjectPlace {
   readonly uid?: string | undefined;
   readonly resourceVersion?: string | undefined;
+}
+
+/** Where a program is run. Default container: the one that the pod names as default, or its first. */
+export interface ExecTarget extends ObjectPlace {
+  readonly container?: string | undefined;
 }
 
 /** What happens to dependents. Kubernetes' default for our kinds is Background. */
@@ -128,6 +134,12 @@ export interface KubeClient extends ListWatcher {
     finalizers: readonly string[],
     signal: AbortSignal,
   ): Promise<T | undefined>;
+  /**
+   * Runs a program in a container of a pod: a stream of its standard input and output, which ends with an error when the
+   * program fails. Rejects with `ApiError`: `NotFound` for the pod, `Forbidden`, `BadRequest` for the container or a pod
+   * that does not run.
+   */
+  exec(at: ExecTarget, command: readonly string[], signal: AbortSignal): Promise<Duplex>;
   /** The same API server with the rights of a service account and nothing more. */
   asServiceAccount(namespace: string, name: string): KubeClient;
 }

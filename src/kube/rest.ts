@@ -1,11 +1,13 @@
 // The KubeClient that speaks to a real API server: verbs → paths, bodies and content types.
 
+import type { Duplex } from "node:stream";
 import { deadline, systemClock } from "../runtime/clock.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type {
   Applied,
   ApplyOptions,
   DeleteTarget,
+  ExecTarget,
   KubeClient,
   ListQuery,
   Page,
@@ -16,7 +18,9 @@ import { ApiError, apiErrorOf, isApiError, unavailable } from "./errors.ts";
 import type { AccessSource } from "./http/credentials.ts";
 import { ask, parse, readAll } from "./http/exchange.ts";
 import type { Question } from "./http/exchange.ts";
+import { execProtocols, podStream } from "./http/pod-stream.ts";
 import { socketTransport } from "./http/sockets.ts";
+import { SocketRefused } from "./http/transport.ts";
 import type { HttpResponse, Transport } from "./http/transport.ts";
 import {
   collectionPath,
@@ -31,6 +35,7 @@ import type { Params } from "./http/wire.ts";
 import { keyOf } from "./object.ts";
 import type { KubeObject, ObjectPlace } from "./object.ts";
 import { listAll } from "./paging.ts";
+import { pods } from "./types.ts";
 import type { ResourceType } from "./types.ts";
 
 /** Options of `kubeClient`. */
@@ -302,6 +307,27 @@ class RestClient implements OwnedClient {
     } catch (error) {
       if (isApiError(error, "NotFound")) return undefined;
       throw error;
+    }
+  }
+
+  async exec(at: ExecTarget, command: readonly string[], signal: AbortSignal): Promise<Duplex> {
+    const what = `exec in Pod ${keyOf(at)}`;
+    const query = new URLSearchParams({ stdin: "true", stdout: "true", stderr: "true" });
+    if (at.container !== undefined) query.set("container", at.container);
+    for (const word of command) query.append("command", word);
+    const opened = this.#o.transport.openSocket?.({
+      path: `${objectPath(pods, at)}/exec?${query.toString()}`,
+      headers: this.#o.headers,
+      protocols: execProtocols,
+      signal,
+    });
+    try {
+      if (opened === undefined) throw new Error("this connection has no streams");
+      return podStream(await opened, command[0] ?? "");
+    } catch (error) {
+      if (error instanceof SocketRefused)
+        throw apiErrorOf(error.status, parse(error.body), what, undefined);
+      throw signal.aborted ? signal.reason : unavailable(what, error);
     }
   }
 

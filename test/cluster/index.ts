@@ -11,6 +11,7 @@ export {
   type LeafOptions,
 } from "./servers/certs.ts";
 export { type ControlPlane, controlPlane } from "./servers/controlPlane.ts";
+export { type Dockerd, type DockerdOptions, dockerd } from "./servers/dockerd.ts";
 export { type GitServer, type GitServerOptions, gitServer } from "./servers/gitserver.ts";
 export { type BaseImages, baseImages, builderImages } from "./images/images.ts";
 export { applyManifests, kubectl, type KubectlResult } from "./servers/kubectl.ts";
@@ -19,4 +20,5 @@ export { waitFor } from "./base/process.ts";
 export { type Registry, type RegistryOptions, registry } from "./servers/registry.ts";
 export { type ObjectStore, objectStore } from "./servers/objectStore.ts";
 export { type BlobStore, blobStore } from "./servers/blobStore.ts";
+export { type Sshd, type SshdOptions, sshd } from "./servers/sshd.ts";
 export { type Scratch, scratch } from "./base/scratch.ts";

@@ -49,9 +49,10 @@ describe("the architecture", () => {
     assert.deepEqual(arrows, {
       agent: "buildkit errors gen",
       api: "",
-      builder: "agent api buildkit errors kube placement runtime",
+      builder: "agent api buildkit docker errors kube placement runtime",
       buildkit: "errors gen registry",
       buildrun: "agent api builder buildkit errors kube placement registry runtime",
+      docker: "buildkit errors",
       errors: "",
       gen: "",
       kube: "runtime",

@@ -1,52 +1,12 @@
 // What a person may write in a Builder or a ClusterBuilder: where BuildKit runs, and how much of it.
 
 import { z } from "zod";
-import { cel, exactlyOne, only, type OneOf, rules, section, text } from "../schema.ts";
+import { cel, exactlyOne, only, type OneOf, rules, section } from "../schema.ts";
 import { Allow } from "./allow.ts";
 import { Buildkitd } from "./buildkitd.ts";
 import { KubernetesDriver } from "./kubernetes.ts";
-import { ObjectName, SecretRef } from "./shared.ts";
-
-const RemoteDriver = z
-  .object({
-    endpoint: text(
-      { max: 300 },
-      {
-        matches:
-          /^(tcp:\/\/([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}|unix:\/\/\/[^ \p{Cc}]+)$/u,
-        message:
-          "must be tcp://host:port or unix:///absolute/path, for example tcp://buildkitd.example.com:1234",
-      },
-    ).describe("Address of a running buildkitd: tcp://host:port or unix:///absolute/path."),
-    tls: z
-      .object({
-        secretRef: SecretRef.describe(
-          "Secret with ca.crt, tls.crt and tls.key (or ca.pem, cert.pem and key.pem): the authority that signed the server, and the client's certificate.",
-        ),
-        serverName: text(
-          { max: 253 },
-          {
-            matches: /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/,
-            message: "must be a host name, the one in the server's certificate",
-          },
-        )
-          .optional()
-          .describe("Name to expect in the server's certificate. Default: the host of endpoint."),
-      })
-      .optional()
-      .describe(
-        "Mutual TLS with the daemon. Without it the connection is neither secret nor safe.",
-      ),
-  })
-  .meta(
-    rules(
-      cel(
-        "!has(self.tls) || self.endpoint.startsWith('tcp://')",
-        "tls needs a tcp:// endpoint: remove tls or change endpoint",
-        ".tls",
-      ),
-    ),
-  );
+import { RemoteDriver } from "./remote.ts";
+import { ObjectName } from "./shared.ts";
 
 /** The sizes that a volume has to hold; both of `size` and the space are quantities. */
 const gcFitsVolume = ["reservedSpace", "maxUsedSpace"].flatMap((space) =>
@@ -116,8 +76,6 @@ export const BuilderSpec = z
 export type BuilderSpec = z.output<typeof BuilderSpec>;
 /** Spec of a Builder, as a person writes it. */
 export type BuilderSpecInput = z.input<typeof BuilderSpec>;
-/** The `remote` driver block. */
-export type RemoteDriver = z.output<typeof RemoteDriver>;
 
 /** The driver block that a Builder sets; the API server refuses none and both. */
 export function driverOf(spec: BuilderSpec) {

@@ -2,7 +2,7 @@
 
 import { grpcStatus } from "../../buildkit/errors/grpc-status.ts";
 import { KilnError } from "../../errors/index.ts";
-import { oneLine, type Problem, type ProblemReason } from "./problem.ts";
+import { isProblemReason, oneLine, type Problem, type ProblemReason } from "./problem.ts";
 
 /** Oldest BuildKit that Kiln builds with: before it, malicious frontends and Dockerfiles get out of their sandbox. */
 export const floor = "0.32.2";
@@ -46,13 +46,18 @@ const silences: readonly Row[] = [
     advice: "Check the authority, the client certificate and the server name.",
   },
   {
+    reason: "NotBuildKit",
+    when: /buildctl: (?:command )?not found|"buildctl": executable file not found/i,
+    advice: "There is no buildctl, which leads to the daemon's socket: install it there.",
+  },
+  {
     reason: "NameNotResolved",
     when: /ENOTFOUND|EAI_AGAIN|name resolution/i,
     advice: "Check the host name and the cluster's DNS.",
   },
   {
     reason: "ConnectionRefused",
-    when: /ECONNREFUSED|ENOENT|EACCES/,
+    when: /ECONNREFUSED|ENOENT|EACCES|connect: (?:connection refused|no such file|permission denied)/,
     advice: "Nothing listens there: check the address and whether buildkitd runs.",
   },
   {
@@ -71,10 +76,8 @@ const silences: readonly Row[] = [
 /** The problem that a failed question shows. `address` is where it went. */
 export function probeProblem(error: unknown, address: string): Problem {
   const said = oneLine(textOf(error), 300);
-  if (error instanceof KilnError) {
-    if (isOwn(error.reason)) return { reason: error.reason, message: error.message };
-    if (error.reason === "TlsInvalid") return { reason: "TLSFailed", message: error.message };
-  }
+  const told = toldBy(error);
+  if (told !== undefined) return told;
   if (grpcCodeOf(error) === grpcStatus.unimplemented) {
     return {
       reason: "NotBuildKit",
@@ -94,16 +97,16 @@ export function probeProblem(error: unknown, address: string): Problem {
   };
 }
 
-/** Reasons that a `KilnError` of this slice already carries. */
-const own: readonly ProblemReason[] = [
-  "SecretNotFound",
-  "SecretForbidden",
-  "SecretInvalid",
-  "InvalidSpec",
-];
-
-function isOwn(reason: string): reason is ProblemReason {
-  return own.some((one) => one === reason);
+/** What an error, or what it was caused by, says in words of this slice: a dialler knows best why it failed. */
+function toldBy(error: unknown): Problem | undefined {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    if (!(one instanceof KilnError)) continue;
+    if (one.reason === "TlsInvalid") return { reason: "TLSFailed", message: one.message };
+    // Errors of the BuildKit client have reasons for runs, some by the same words.
+    if (!("grpcCode" in one) && isProblemReason(one.reason))
+      return { reason: one.reason, message: one.message };
+  }
+  return undefined;
 }
 
 function grpcCodeOf(error: unknown): number | undefined {

@@ -6,6 +6,7 @@ import type { Place } from "../../agent/agent.ts";
 import type { GcRule } from "../../buildkit/index.ts";
 import { asError, deadline, sleep, type Clock } from "../../runtime/clock.ts";
 import { floor, isBelowFloor, probeProblem } from "./answers.ts";
+import { advance, type Breaker, type BreakerEvent, pauseMs, unknownBreaker } from "./breaker.ts";
 import type { DaemonAnswer, DaemonProbe } from "./ask.ts";
 import {
   bytesToFree,
@@ -53,16 +54,9 @@ export interface ProberOptions {
   readonly onChange: (builder: string) => void;
 }
 
-/** A daemon that answers is asked again after this long. */
-const healthyMs = 5_000;
-/** One that does not, after this long, doubling up to the longest. */
-const firstRetryMs = 250;
-const longestRetryMs = 15_000;
 const deadlineMs = 5_000;
 /** A disk that stays full is pruned again after this long: builds that ran may have let go of cache. */
 const pruneEveryMs = 30_000;
-/** A daemon that answered before may miss one question: the machine may be busy. */
-const failuresAllowed = 1;
 
 /** Asks instances, each on its own, from `watch` until they are no longer watched. */
 export class Prober {
@@ -110,7 +104,7 @@ class Probe {
   readonly #o: Omit<ProberOptions, "onChange"> & { readonly onChange: () => void };
   readonly #stopping = new AbortController();
   #client: DaemonProbe | undefined;
-  #failures = 0;
+  #breaker: Breaker = unknownBreaker;
   #prunedMs = Number.NEGATIVE_INFINITY;
   result: ProbeResult | undefined;
 
@@ -146,20 +140,20 @@ class Probe {
       () => new ProbeDeadline(this.target.address),
     );
     try {
+      this.#step("asked");
       this.#client ??= this.#o.connect(await this.target.place(limit.signal));
       const answer = await this.#client.ask(limit.signal);
-      this.#failures = 0;
+      this.#step("answered");
       const wasFull = this.result?.problem?.reason === "DiskPressure";
       this.#set(resultOf(this.target, answer, wasFull));
       this.#relieve(this.#client);
-      return healthyMs;
     } catch (error) {
       if (!this.#stopping.signal.aborted)
         this.#failed(limit.signal.aborted ? limit.signal.reason : error);
-      return Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(this.#failures - 1, 10));
     } finally {
       limit.clear();
     }
+    return pauseMs(this.#breaker);
   }
 
   /** Prunes in the background while the disk is too full; the next questions show what came of it. */
@@ -179,18 +173,21 @@ class Probe {
   }
 
   #failed(error: unknown): void {
-    this.#failures += 1;
+    this.#step("failed");
     // A new connection, with TLS material read anew: a Secret may have been mended.
     this.#drop();
     const problem = probeProblem(error, this.target.address);
     this.#o.log.debug(
-      { reason: problem.reason, failures: this.#failures, err: asError(error) },
+      { reason: problem.reason, breaker: this.#breaker, err: asError(error) },
       "probe failed",
     );
-    const answeredLately = this.result?.kind === "answered" && this.#failures <= failuresAllowed;
-    if (answeredLately) return;
+    if (this.#breaker.state === "closed") return;
     const facts = this.result?.facts;
     this.#set({ kind: "failed", problem, ...(facts === undefined ? {} : { facts }) });
+  }
+
+  #step(event: BreakerEvent): void {
+    this.#breaker = advance(this.#breaker, event, this.#o.clock.now());
   }
 
   #set(result: ProbeResult): void {

@@ -35,6 +35,13 @@ const catalogue = {
   MountFailed: "time",
   BuilderTooOld: "person",
   TLSFailed: "person",
+  HostKeyUnknown: "person",
+  SSHDenied: "person",
+  ExecForbidden: "person",
+  ContainerNotFound: "time",
+  ContainerNotRunning: "time",
+  PodNotFound: "time",
+  PodNotRunning: "time",
   NameNotResolved: "time",
   ConnectionRefused: "time",
   ConnectionLost: "time",
@@ -50,6 +57,11 @@ const catalogue = {
 export type ProblemReason = keyof typeof catalogue;
 
 const ranks = new Map(Object.keys(catalogue).map((reason, rank) => [reason, rank]));
+
+/** Whether a `KilnError`'s reason is one of this catalogue. */
+export function isProblemReason(reason: string): reason is ProblemReason {
+  return Object.hasOwn(catalogue, reason);
+}
 
 /** Whether only a person can mend it, so that waiting is in vain. */
 export function needsPerson(reason: ProblemReason): boolean {

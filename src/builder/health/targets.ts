@@ -76,5 +76,6 @@ export async function remotePlace(
   if (spec.remote === undefined) throw new TypeError("the Builder is not remote");
   const namespace = workloadNamespace(ref, deps.kilnNamespace);
   const reader = { client: deps.client, namespace, serviceAccountName: spec.serviceAccountName };
-  return { kind: "daemon", endpoint: await remoteEndpoint(spec.remote, reader, signal) };
+  const endpoint = await remoteEndpoint(spec.remote, { field: "spec.remote", reader }, signal);
+  return { kind: "daemon", endpoint };
 }

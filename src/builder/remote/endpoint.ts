@@ -1,113 +1,137 @@
-// How is a buildkitd that somebody else runs reached? The address from the spec, the TLS material from
-// a Secret, read with the rights of the Builder's service account and never kept.
+// How is a buildkitd that somebody else runs reached? The address from the spec, what else it needs from Secrets, read with
+// the rights of the Builder's service account and never kept.
 
-import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
-import { parseEndpoint, type Endpoint, type TlsMaterial } from "../../buildkit/rpc/endpoint.ts";
-import { KilnError } from "../../errors/index.ts";
-import type { KubeClient } from "../../kube/client.ts";
+import type { RemoteDriver } from "../../api/v1alpha1/index.ts";
+import {
+  dialStdio,
+  type ContainerAddress,
+  type Endpoint,
+  type PodAddress,
+} from "../../buildkit/index.ts";
+import { execInContainer } from "../../docker/index.ts";
 import { isApiError } from "../../kube/errors.ts";
-import { secrets, type Secret } from "../../kube/types.ts";
-import type { ProblemReason } from "../health/problem.ts";
-
-/** `spec.remote`. */
-export type RemoteDriver = NonNullable<BuilderSpec["remote"]>;
-
-/** Whose rights read the Secret, and where it is. */
-export interface RemoteReader {
-  readonly client: KubeClient;
-  /** The Builder's, or Kiln's own for a ClusterBuilder. */
-  readonly namespace: string;
-  readonly serviceAccountName: string;
-}
-
-/** cert-manager's and kubectl's names first, then those of buildkit's own examples. */
-const keyNames = {
-  ca: ["ca.crt", "ca.pem"],
-  cert: ["tls.crt", "cert.pem"],
-  key: ["tls.key", "key.pem"],
-} as const;
+import { kubeClient } from "../../kube/rest.ts";
+import { engineOf, hostStream, parsed, socketEndpoint, sshHost } from "./hosts.ts";
+import { remoteCluster } from "./kubeconfig.ts";
+import { builderFault, readSecret, readTls, type SecretReader, valueIn } from "./secrets.ts";
 
 /**
- * The endpoint of a remote Builder. Throws `KilnError` of class Builder with the reason `SecretNotFound`,
- * `SecretForbidden`, `SecretInvalid` or `InvalidSpec`; the API server's errors otherwise.
+ * The endpoint of a remote daemon; `field` is where the driver block stands in the spec, for messages. Throws `KilnError` of
+ * class Builder with the reason `SecretNotFound`, `SecretForbidden`, `SecretInvalid` or `InvalidSpec`; the API server's errors
+ * otherwise. Dialling it rejects with such errors too: `HostKeyUnknown`, `SSHDenied`, `ContainerNotFound`,
+ * `ContainerNotRunning`, `PodNotFound`, `PodNotRunning`, `ExecForbidden`.
  */
 export async function remoteEndpoint(
   driver: RemoteDriver,
-  reader: RemoteReader,
+  { field, reader }: { readonly field: string; readonly reader: SecretReader },
   signal: AbortSignal,
 ): Promise<Endpoint> {
-  if (driver.tls === undefined) return parse(driver.endpoint, undefined);
-  const { secretRef, serverName } = driver.tls;
-  const secret = await readSecret(secretRef.name, reader, signal);
-  return parse(driver.endpoint, {
-    ...tlsMaterial(secret, reader.namespace),
-    ...(serverName === undefined ? {} : { serverName }),
-  });
+  const address = parsed(driver.endpoint, field);
+  if (address === undefined) {
+    const tls = driver.tls && (await readTls(driver.tls, field, reader, signal));
+    return socketEndpoint(driver.endpoint, tls, field);
+  }
+  switch (address.scheme) {
+    case "ssh": {
+      const host = await sshHost(address, driver.ssh, { field, reader }, signal);
+      return hostStream(driver.endpoint, host, dialStdio(address.socket));
+    }
+    case "kube-pod":
+      return await podEndpoint(address, driver, reader, signal);
+    case "docker-container":
+    case "podman-container":
+      return await containerEndpoint(address, driver, { field, reader }, signal);
+  }
 }
 
-/** CA, and the client certificate with its key, of a Secret in either naming style. Throws `KilnError` SecretInvalid. */
-export function tlsMaterial(secret: Secret, namespace: string): TlsMaterial {
-  const name = `${namespace}/${secret.metadata.name}`;
-  const [ca, cert, key] = [value(secret, "ca"), value(secret, "cert"), value(secret, "key")];
-  if (ca === undefined) {
-    throw problem(
-      "SecretInvalid",
-      `Secret ${name} has no key ca.crt (or ca.pem): add the authority that signed the server's certificate.`,
-    );
-  }
-  if ((cert === undefined) !== (key === undefined)) {
-    const [has, lacks] = cert === undefined ? ["tls.key", "tls.crt"] : ["tls.crt", "tls.key"];
-    throw problem(
-      "SecretInvalid",
-      `Secret ${name} has ${has} but no ${lacks}: a client certificate needs both.`,
-    );
-  }
-  return { ca, ...(cert === undefined || key === undefined ? {} : { cert, key }) };
-}
+const ownEngine = { endpoint: "unix:///var/run/docker.sock" } as const;
 
-async function readSecret(
-  name: string,
-  reader: RemoteReader,
+async function containerEndpoint(
+  { container }: ContainerAddress,
+  driver: RemoteDriver,
+  { field, reader }: { readonly field: string; readonly reader: SecretReader },
   signal: AbortSignal,
-): Promise<Secret> {
-  const { namespace, serviceAccountName } = reader;
-  const client = reader.client.asServiceAccount(namespace, serviceAccountName);
-  let secret: Secret | undefined;
-  try {
-    secret = await client.get(secrets, { namespace, name }, signal);
-  } catch (cause) {
-    if (!isApiError(cause, "Forbidden")) throw cause;
-    const message = `Service account ${namespace}/${serviceAccountName} may not read Secret ${name}: allow it "get" on this Secret, or name another account in spec.serviceAccountName.`;
-    throw problem("SecretForbidden", message, cause);
-  }
-  if (secret !== undefined) return secret;
-  throw problem(
-    "SecretNotFound",
-    `Secret ${namespace}/${name} does not exist: create it with ca.crt, tls.crt and tls.key, or correct spec.remote.tls.secretRef.`,
-  );
+): Promise<Endpoint> {
+  const at = { field: `${field}.engine`, reader };
+  const engine = await engineOf(driver.engine ?? ownEngine, at, signal);
+  const dial = (dialling: AbortSignal) => execInContainer(engine, container, dialStdio(), dialling);
+  return { kind: "stream", name: driver.endpoint, dial };
 }
 
-function parse(text: string, tls: TlsMaterial | undefined): Endpoint {
-  try {
-    return tls === undefined ? parseEndpoint(text) : parseEndpoint(text, tls);
-  } catch (cause) {
-    throw problem(
-      "InvalidSpec",
-      `spec.remote: ${cause instanceof Error ? cause.message : String(cause)}`,
-      cause,
+async function podEndpoint(
+  { pod, container, context, namespace }: PodAddress,
+  driver: RemoteDriver,
+  reader: SecretReader,
+  signal: AbortSignal,
+): Promise<Endpoint> {
+  const at = { name: pod, namespace: namespace ?? reader.namespace, container };
+  const name = driver.endpoint;
+  if (driver.kubeconfig === undefined) {
+    const client = reader.client.asServiceAccount(reader.namespace, reader.serviceAccountName);
+    const dial = (dialling: AbortSignal) =>
+      client.exec(at, dialStdio(), dialling).catch((error: unknown) => {
+        throw podFault(
+          error,
+          at,
+          `Service account ${reader.namespace}/${reader.serviceAccountName}`,
+        );
+      });
+    return { kind: "stream", name, dial };
+  }
+  const { secretRef } = driver.kubeconfig;
+  const wanted = {
+    name: secretRef.name,
+    field: "spec.remote.kubeconfig.secretRef",
+    holds: `a kubeconfig under ${secretRef.key}`,
+  };
+  const where = `Secret ${reader.namespace}/${secretRef.name}, key ${secretRef.key},`;
+  const text = valueIn(await readSecret(wanted, reader, signal), secretRef.key);
+  if (text === undefined)
+    throw builderFault("SecretInvalid", `${where} is missing: add a kubeconfig.`);
+  const cluster = remoteCluster(text, where, context);
+  const place = { ...at, namespace: namespace ?? namespaceOf(cluster) };
+  const dial = async (dialling: AbortSignal) => {
+    const client = kubeClient(cluster, { userAgent: "kiln-controller" });
+    try {
+      const stream = await client.exec(place, dialStdio(), dialling);
+      stream.once("close", () => client.close());
+      return stream;
+    } catch (error) {
+      client.close();
+      throw podFault(error, place, "The user of the kubeconfig");
+    }
+  };
+  return { kind: "stream", name, dial };
+}
+
+function namespaceOf(cluster: ReturnType<typeof remoteCluster>): string {
+  return cluster.getContextObject(cluster.getCurrentContext())?.namespace ?? "default";
+}
+
+function podFault(
+  error: unknown,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  who: string,
+): unknown {
+  const pod = `Pod ${namespace}/${name}`;
+  if (isApiError(error, "NotFound"))
+    return builderFault(
+      "PodNotFound",
+      `${pod} does not exist: start it, or correct its name.`,
+      error,
+    );
+  if (isApiError(error, "Forbidden")) {
+    const message = `${who} may not run programs in ${pod}: allow it "get" and "create" on pods/exec there.`;
+    return builderFault("ExecForbidden", message, error);
+  }
+  // 400 for a pod that is done or has no such container, 500 for a container that does not run.
+  if (isApiError(error) && (error.status === 400 || /container not found/.test(error.message))) {
+    const said = error.message.replace(/[.]?$/, ".");
+    return builderFault(
+      "PodNotRunning",
+      `${pod} has no running container to exec in: ${said}`,
+      error,
     );
   }
-}
-
-function value(secret: Secret, part: keyof typeof keyNames): string | undefined {
-  for (const name of keyNames[part]) {
-    const encoded = secret.data?.[name];
-    if (encoded !== undefined && encoded !== "")
-      return Buffer.from(encoded, "base64").toString("utf8");
-  }
-  return undefined;
-}
-
-function problem(reason: ProblemReason, message: string, cause?: unknown): KilnError {
-  return new KilnError({ class: "Builder", reason, message, retryable: true, cause });
+  return error;
 }

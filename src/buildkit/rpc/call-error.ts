@@ -11,8 +11,8 @@ export class CallError extends Error implements FailedCall {
   readonly details: string;
   readonly metadata: { get(key: string): readonly (string | Buffer)[] };
 
-  constructor(code: number, details: string, trailers: HeaderList = []) {
-    super(`${code}: ${details}`);
+  constructor(code: number, details: string, trailers: HeaderList = [], cause?: unknown) {
+    super(`${code}: ${details}`, cause === undefined ? undefined : { cause });
     this.name = "CallError";
     this.code = code;
     this.details = details;
@@ -91,7 +91,7 @@ function codeOfHttp(status: string): number {
 /** The failure of a call whose connection could not be made. */
 export function connectionFailed(error: unknown): CallError {
   if (error instanceof CallError) return error;
-  return new CallError(grpcStatus.unavailable, `${neverGreeted}: ${messageOf(error)}`);
+  return new CallError(grpcStatus.unavailable, `${neverGreeted}: ${messageOf(error)}`, [], error);
 }
 
 /** Of a name with several addresses, Node tells only in parts why none of them could be dialled. */

@@ -4,13 +4,7 @@ import type { Duplex } from "node:stream";
 import { checkServerIdentity, connect as connectTls } from "node:tls";
 import { DuplexBytes, SocketBytes, bufferReader, type ByteStream } from "../http2/byte-stream.ts";
 import type { Keepalive } from "../http2/keepalive.ts";
-import type {
-  DockerEndpoint,
-  Endpoint,
-  StreamEndpoint,
-  TcpEndpoint,
-  UnixEndpoint,
-} from "./endpoint.ts";
+import type { DockerEndpoint, Endpoint, TcpEndpoint, UnixEndpoint } from "./endpoint.ts";
 import { Link } from "./link.ts";
 import { checkedTls, type CheckedTls } from "./tls.ts";
 import { upgrade } from "./upgrade.ts";
@@ -58,19 +52,35 @@ export function dockerDialer(
   const tls = checkedTls(engine.kind === "tcp" ? engine.tls : undefined);
   return async (signal) => {
     const stream = await openEngine(engine, tls, signal);
-    const host = engine.kind === "tcp" ? `${bracketed(engine.host)}:${engine.port}` : dockerHost;
-    return new DuplexBytes(await upgrade(stream, { ...request, host }, signal));
+    const asked = { ...request, host: engineHost(engine) };
+    return new DuplexBytes(await upgrade(stream, asked, signal));
   };
 }
 
 /** The Host that Docker's own client sends over sockets that have no name. */
 const dockerHost = "api.moby.localhost";
 
-async function openEngine(
-  engine: TcpEndpoint | UnixEndpoint | StreamEndpoint,
-  tls: CheckedTls,
-  signal: AbortSignal,
-): Promise<Duplex> {
+/** Where a Docker engine's API is. */
+export type Engine = DockerEndpoint["engine"];
+
+/**
+ * A fresh connection to an engine's API, for one HTTP/1.1 exchange. Rejects with the socket's error, or when the signal
+ * aborts. Throws BuildkitError Builder/TlsInvalid for unusable PEM.
+ */
+export async function dialEngine(engine: Engine, signal: AbortSignal): Promise<Duplex> {
+  return await openEngine(
+    engine,
+    checkedTls(engine.kind === "tcp" ? engine.tls : undefined),
+    signal,
+  );
+}
+
+/** The Host header of requests to an engine. */
+export function engineHost(engine: Engine): string {
+  return engine.kind === "tcp" ? `${bracketed(engine.host)}:${engine.port}` : dockerHost;
+}
+
+async function openEngine(engine: Engine, tls: CheckedTls, signal: AbortSignal): Promise<Duplex> {
   if (engine.kind === "stream") return engine.dial(signal);
   const socket = openSocket(engine, { tls, alpn: ["http/1.1"] });
   await connected(socket, signal);

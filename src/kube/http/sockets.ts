@@ -7,7 +7,9 @@ import { systemClock } from "../../runtime/clock.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { Credentials, sameTls } from "./credentials.ts";
 import type { Access, AccessSource, TlsMaterial } from "./credentials.ts";
-import type { HttpRequest, HttpResponse, Transport } from "./transport.ts";
+import type { WebSocket } from "ws";
+import type { HttpRequest, HttpResponse, SocketRequest, Transport } from "./transport.ts";
+import { openWebSocket } from "./web-socket.ts";
 
 /** Connections for requests; more than this wait in line. Watches have one connection each. */
 const maxRequestSockets = 64;
@@ -49,6 +51,14 @@ class SocketTransport implements Transport {
     response.cancel();
     this.#credentials.renew();
     return this.#send(request);
+  }
+
+  async openSocket(request: SocketRequest): Promise<WebSocket> {
+    const access = await this.#credentials.current();
+    request.signal.throwIfAborted();
+    if (this.#closed) throw new Error("the connection to the API server is closed");
+    const headers = { "user-agent": this.#userAgent, ...request.headers };
+    return await openWebSocket(access, { ...request, headers });
   }
 
   close(): void {

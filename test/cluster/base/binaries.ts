@@ -95,6 +95,12 @@ const modules: readonly ModuleSpec[] = [
     ),
   },
   {
+    folder: "docker",
+    module: "github.com/moby/moby/v2",
+    stamps: ["github.com/moby/moby/v2/dockerversion.Version=NUMBER"],
+    binaries: { dockerd: "github.com/moby/moby/v2/cmd/dockerd" },
+  },
+  {
     folder: "cni",
     module: "github.com/containernetworking/plugins",
     binaries: {

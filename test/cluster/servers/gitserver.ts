@@ -1,19 +1,15 @@
 // How does a test get a real git server: over http with a password or token (git http-backend), over
 // ssh with a key (sshd)?
 import { execFile, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import http from "node:http";
-import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { debianPackages } from "../base/debian.ts";
 import { freePort } from "../base/ports.ts";
-import { start, waitFor } from "../base/process.ts";
 import { scratch } from "../base/scratch.ts";
-import { connect } from "node:net";
+import { sshd } from "./sshd.ts";
 
 const run = promisify(execFile);
-const readyMs = 10_000;
 
 /** Who may read. */
 export interface GitServerOptions {
@@ -163,77 +159,25 @@ function httpServer(repositories: string, token: string | undefined, seen: strin
   });
 }
 
-async function makeKey(file: string): Promise<{ privateKey: string; publicKey: string }> {
-  await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "kiln-test", "-f", file]);
-  return {
-    privateKey: readFileSync(file, "utf8"),
-    publicKey: readFileSync(`${file}.pub`, "utf8").trim(),
-  };
-}
-
-function accepts(port: number, host: string): Promise<true | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(port, host);
-    socket.once("data", () => resolve(true)).once("data", () => socket.destroy());
-    socket.once("error", () => resolve(undefined));
-  });
-}
-
+/** The only thing this key may do is read a repository of this server. */
 async function sshServer(
   folder: string,
   repositories: string,
   address: string,
 ): Promise<{ ssh: GitSsh; stop(): Promise<void> }> {
-  await debianPackages(["openssh-server", "openssh-client"]);
-  const host = await makeKey(path.join(folder, "host_key"));
-  const client = await makeKey(path.join(folder, "client_key"));
-  const authorized = path.join(folder, "authorized_keys");
-  // The only thing this key may do is read a repository of this server.
-  const serve = path.join(folder, "serve");
-  writeFileSync(
-    serve,
-    [
-      "#!/bin/sh",
-      `case "$SSH_ORIGINAL_COMMAND" in`,
-      `"git-upload-pack '/"*"'") cd '${repositories}' || exit 1 ;;`,
-      `*) echo 'only git-upload-pack is served' >&2; exit 1 ;;`,
-      "esac",
-      `repository=\${SSH_ORIGINAL_COMMAND#"git-upload-pack '/"}`,
-      `exec git -c safe.directory='*' upload-pack "\${repository%\\'}"`,
-    ].join("\n"),
-    { mode: 0o755 },
-  );
-  writeFileSync(authorized, `restrict,command="${serve}" ${client.publicKey}\n`, { mode: 0o600 });
-  const port = await freePort(address);
-  const config = path.join(folder, "sshd_config");
-  const lines = [
-    `ListenAddress ${address}:${port}`,
-    `HostKey ${path.join(folder, "host_key")}`,
-    `PidFile none`,
-    `AuthorizedKeysFile ${authorized}`,
-    "AuthenticationMethods publickey",
-    "PermitRootLogin yes",
-    "AcceptEnv GIT_PROTOCOL",
-    "UsePAM no",
-    // The temporary folder is writable by all.
-    "StrictModes no",
-  ];
-  writeFileSync(config, `${lines.join("\n")}\n`);
-  mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-  const daemon = await start({
-    name: "sshd",
-    folder,
-    command: ["/usr/sbin/sshd", "-D", "-e", "-f", config],
-  });
-  await waitFor("sshd", () => accepts(port, address), { deadlineMs: readyMs, processes: [daemon] });
-  const user = os.userInfo().username;
-  const [type = "", key = ""] = host.publicKey.split(" ");
+  const serve = [
+    "#!/bin/sh",
+    `case "$SSH_ORIGINAL_COMMAND" in`,
+    `"git-upload-pack '/"*"'") cd '${repositories}' || exit 1 ;;`,
+    `*) echo 'only git-upload-pack is served' >&2; exit 1 ;;`,
+    "esac",
+    `repository=\${SSH_ORIGINAL_COMMAND#"git-upload-pack '/"}`,
+    `exec git -c safe.directory='*' upload-pack "\${repository%\\'}"`,
+  ].join("\n");
+  const daemon = await sshd({ folder, address, serve });
+  const { user, port, privateKey, knownHosts } = daemon;
   return {
-    ssh: {
-      url: (name) => `ssh://${user}@${address}:${port}/${name}.git`,
-      privateKey: client.privateKey,
-      knownHosts: `[${address}]:${port} ${type} ${key}`,
-    },
+    ssh: { url: (name) => `ssh://${user}@${address}:${port}/${name}.git`, privateKey, knownHosts },
     stop: () => daemon.stop(),
   };
 }

@@ -12,6 +12,50 @@ export const builders: readonly Refusal[] = [
   ["a ClusterBuilder without a driver", clusterBuilder({}), "spec", oneDriver],
   ["a ClusterBuilder with two drivers", clusterBuilder(twoDrivers), "spec", oneDriver],
   [
+    "ssh:// without ssh",
+    builder({ remote: { endpoint: "ssh://me@host.example" } }),
+    "spec.remote.endpoint",
+    /needs ssh, and no other does/,
+  ],
+  [
+    "ssh for tcp://",
+    builder({ remote: { endpoint: "tcp://host:1", ssh: { secretRef: { name: "a" } } } }),
+    "spec.remote.endpoint",
+    /needs ssh, and no other does/,
+  ],
+  [
+    "ssh:// without a user",
+    builder({ remote: { endpoint: "ssh://host.example", ssh: { secretRef: { name: "a" } } } }),
+    "spec.remote.endpoint",
+    /must be tcp:/,
+  ],
+  [
+    "an engine for a pod",
+    builder({ remote: { endpoint: "kube-pod://a", engine: {} } }),
+    "spec.remote.engine",
+    /engine needs a docker-container:/,
+  ],
+  [
+    "a kubeconfig for a container",
+    builder({
+      remote: { endpoint: "docker-container://a", kubeconfig: { secretRef: { name: "a" } } },
+    }),
+    "spec.remote.kubeconfig",
+    /kubeconfig needs a kube-pod:/,
+  ],
+  [
+    "a context without a kubeconfig",
+    builder({ remote: { endpoint: "kube-pod://a?context=b" } }),
+    "spec.remote.endpoint",
+    /add kubeconfig or remove context=/,
+  ],
+  [
+    "a pod with an unknown option",
+    builder({ remote: { endpoint: "kube-pod://a?kubeconfig=b" } }),
+    "spec.remote.endpoint",
+    /must be tcp:/,
+  ],
+  [
     "a daemon configured from afar",
     builder({ remote: twoDrivers.remote, buildkitd: { config: "debug = true" } }),
     "spec.buildkitd",
@@ -91,7 +135,7 @@ export const builders: readonly Refusal[] = [
     "a daemon behind http",
     remote({ endpoint: "http://buildkitd:1234" }),
     "spec.remote.endpoint",
-    /must be tcp:\/\/host:port or unix:\/\/\/absolute\/path/,
+    /must be tcp:\/\/host:port, unix:\/\/\/path, ssh:/,
   ],
   [
     "a daemon without a port",

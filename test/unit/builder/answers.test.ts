@@ -84,6 +84,23 @@ describe("what the silence of a daemon means", () => {
     ["it hangs up at once", said("no connection: the connection has ended"), "ConnectionLost"],
     ["dialling never ends", said("no connection: dialling takes too long"), "NotAnswering"],
     ["packets go nowhere", said("connect ETIMEDOUT 10.0.0.1:1234"), "NotAnswering"],
+    [
+      "buildctl finds no daemon",
+      said("buildctl ended with code 1: dial unix /x.sock: connect: no such file or directory"),
+      "ConnectionRefused",
+    ],
+    [
+      "the host has no buildctl",
+      said("buildctl ended with code 127: sh: 1: buildctl: not found"),
+      "NotBuildKit",
+    ],
+    [
+      "the dialler knows why, and the client wraps what it says",
+      new Error("no connection", {
+        cause: new KilnError({ class: "Builder", reason: "HostKeyUnknown", message: "none" }),
+      }),
+      "HostKeyUnknown",
+    ],
     ["it is another service", said("unknown service moby.buildkit.v1.Control", 12), "NotBuildKit"],
     [
       "its TLS material is no PEM",

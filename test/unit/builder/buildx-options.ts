@@ -169,3 +169,12 @@ export const buildxOptions: readonly BuildxOption[] = [
     },
   },
 ];
+
+/** Of the remote driver (driver/remote/factory.go); what each does is seen in remote.test.ts of test/integration. */
+export const remoteOptions: readonly BuildxOption[] = [
+  { option: "cacert", field: "spec.remote.tls.secretRef" },
+  { option: "cert", field: "spec.remote.tls.secretRef" },
+  { option: "key", field: "spec.remote.tls.secretRef" },
+  { option: "servername", field: "spec.remote.tls.serverName" },
+  { option: "default-load", field: "spec.defaultLoad" },
+];

@@ -1,11 +1,11 @@
-// Does every option of buildx's kubernetes driver have a field, does the field do what the option does,
-// and does docs/builder.md say so?
+// Does every option of buildx's drivers have a field, does the field do what the option does, and does docs/builder.md say
+// so?
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { customResourceDefinitions } from "../../../src/api/crd.ts";
 import { workload } from "../../../src/builder/kubernetes/workload.ts";
-import { buildxOptions } from "./buildx-options.ts";
+import { buildxOptions, remoteOptions } from "./buildx-options.ts";
 import { aRender } from "./samples.ts";
 
 const page = readFileSync(new URL("../../../docs/builder.md", import.meta.url), "utf8");
@@ -18,8 +18,8 @@ function at(object: unknown, path: readonly (string | number)[]): unknown {
 }
 
 /** Rows of the table below the heading of docs/builder.md: option and field. */
-function documented(): [string, string][] {
-  const section = /## Coming from buildx\n([\s\S]*?)\n## /.exec(page)?.[1] ?? "";
+function documented(heading: string): [string, string][] {
+  const section = page.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
   return [...section.matchAll(/^\| `([^`]+)` \| `([^`]+)` \|/gm)].map((row) => [
     row[1] ?? "",
     row[2] ?? "",
@@ -58,8 +58,24 @@ describe("an option of buildx's kubernetes driver", () => {
 
   it("stands in docs/builder.md, one row each, and no other does", () => {
     assert.deepEqual(
-      documented(),
+      documented("Coming from buildx"),
       buildxOptions.map(({ option, field }) => [option, field]),
     );
   });
 });
+
+const others = { remote: remoteOptions } as const;
+
+for (const [driver, options] of Object.entries(others)) {
+  describe(`an option of buildx's ${driver} driver`, () => {
+    for (const { option, field } of options)
+      it(`${option} is ${field}`, () => assert.ok(isField(field), `there is no field ${field}`));
+
+    it("stands in docs/builder.md, one row each, and no other does", () => {
+      assert.deepEqual(
+        documented(`Coming from buildx's ${driver} driver`),
+        options.map(({ option, field }) => [option, field]),
+      );
+    });
+  });
+}
