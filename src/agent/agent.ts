@@ -3,6 +3,7 @@
 
 import type { DockerConfig, Endpoint, SolveEvent, SolveRequest } from "../buildkit/index.ts";
 import type { ErrorClass } from "../errors/index.ts";
+import type { FileFacts } from "./outputs/places.ts";
 import type { Sealed } from "./sealed.ts";
 
 /** Where solves run: a daemon that this process's own agent dials, or an agent beside its daemon. */
@@ -27,7 +28,7 @@ export interface SshKey {
 
 /** Attributes of an entry of the request that hold secrets: they join it where the daemon is asked, and nowhere else. */
 export interface HiddenAttrs {
-  readonly list: "imports" | "exports";
+  readonly list: "imports" | "exports" | "outputs";
   readonly index: number;
   readonly attrs: Readonly<Record<string, string>>;
 }
@@ -70,6 +71,8 @@ export interface SolveFailure {
 
 /** An image that was exported. */
 export interface ImageFacts {
+  /** Which exporter of the request made it, when the daemon tells. */
+  readonly exporter?: number;
   /** Of the manifest, or of the index for several platforms. */
   readonly digest: string;
   /** Bytes of the compressed layers, configs and manifests that `digest` reaches, without attestations. */
@@ -129,6 +132,8 @@ export interface CallFacts {
 export interface SolveFacts {
   /** One for each image exporter, in order; a single one when the daemon does not tell them apart. */
   readonly images: readonly ImageFacts[];
+  /** What file outputs left in their places. */
+  readonly files?: readonly FileFacts[];
   readonly git?: {
     readonly url: string;
     readonly commit: string;

@@ -2,7 +2,6 @@
 // that the daemon knows of it. Nothing is thrown: a job always ends in an outcome.
 
 import {
-  type Attachable,
   BuildkitError,
   type BuildkitClient,
   type Endpoint,
@@ -22,11 +21,10 @@ import type {
   SolveFacts,
   SolveFailure,
 } from "./agent.ts";
-import { attachablesOf, secretValues } from "./attachables.ts";
+import { secretValues } from "./attachables.ts";
 import { callFacts } from "./call-facts.ts";
-import { withHidden } from "./hidden-attrs.ts";
 import { imageFacts } from "./image-facts.ts";
-import { hasLocalCaches, localCaches } from "./local-caches.ts";
+import { type JobRequest, jobRequest } from "./job-request.ts";
 import { lookBack } from "./look-back.ts";
 import { provenanceFacts } from "./provenance.ts";
 import { redactor } from "./redact.ts";
@@ -55,29 +53,26 @@ export async function runJob(
   const materials = job.materials.open();
   const redact = redactor(secretValues(materials));
   const client = context.connect(materials.endpoint);
+  let sent: JobRequest | undefined;
   try {
-    const request = withHidden(job.request, materials.hidden);
-    const caches = hasLocalCaches(request) ? await localCaches(request, context.caches) : undefined;
-    const attachables: readonly Attachable[] = [
-      ...attachablesOf(materials),
-      ...(caches?.attachables ?? []),
-    ];
+    sent = await jobRequest(job, materials, { caches: context.caches, signal });
+    const { request, attachables } = sent;
     const onEvent = (event: SolveEvent): void => context.onEvent(event);
     const options = { attachables, onEvent, signal };
-    const sent = caches?.request ?? request;
-    if (sent.frontendAttrs["requestid"] !== undefined) {
-      const facts = await asked(client, sent, options, redact);
+    if (request.frontendAttrs["requestid"] !== undefined) {
+      const facts = await asked(client, request, options, redact);
       return { kind: "succeeded", facts, finishedAt: now() };
     }
-    const result = await client.solve(sent, options);
-    await caches?.afterSolve(result);
-    const found = await factsOf(client, job.request, result);
+    const result = await client.solve(request, options);
+    const made = await sent.afterSolve(result);
+    const found = { ...(await factsOf(client, job.request, result)), ...made };
     const finished = { request: job.request, facts: found, attachables, redact };
     const facts = await lookBack(client, finished, signal);
     return { kind: "succeeded", facts, finishedAt: now() };
   } catch (error) {
     if (signal.aborted) return { kind: "cancelled", finishedAt: now() };
-    return { kind: "failed", failure: solveFailure(error, redact), finishedAt: now() };
+    const cause = sent === undefined ? error : sent.causeOf(error);
+    return { kind: "failed", failure: solveFailure(cause, redact), finishedAt: now() };
   } finally {
     client.close();
   }
@@ -216,11 +211,13 @@ async function readFacts(
   // The answer to Solve has one digest and the record one for each exporter; of a solve that nobody
   // here waited for there is only the record.
   const exported = (record?.images ?? []).filter(({ platform }) => platform === "");
-  const digests =
+  const made: { readonly digest: string; readonly exporter?: number }[] =
     exported.length > 0
-      ? exported.map(({ descriptor }) => descriptor.digest)
-      : plain.images.map(({ digest }) => digest);
-  const images = await Promise.all(digests.map(async (digest) => await imageFacts(digest, read)));
+      ? exported.map(({ descriptor: { digest }, exporter }) => ({ digest, exporter }))
+      : plain.images.map(({ digest }) => ({ digest }));
+  const images = await Promise.all(
+    made.map(async ({ digest, ...which }) => ({ ...which, ...(await imageFacts(digest, read)) })),
+  );
   const provenances = (record?.attestations ?? []).filter(({ predicateType }) =>
     predicateType.startsWith(provenanceType),
   );

@@ -26,9 +26,11 @@ export async function lookBack(
   { request, facts, attachables, redact }: Finished,
   signal: AbortSignal,
 ): Promise<SolveFacts> {
-  const images = request.exporters.filter(({ type }) => type === "image");
-  const pushed = images.map(pushedTags);
-  if (pushed.every((tags) => tags.length === 0) && facts.git === undefined) return facts;
+  const own = request.exporters.filter(({ type }) => type === "image").map(pushedTags);
+  const pushed = facts.images.map(({ exporter }, index) =>
+    exporter === undefined ? own[index] : pushedTags(request.exporters[exporter]),
+  );
+  if (pushed.every((tags = []) => tags.length === 0) && facts.git === undefined) return facts;
   let found = facts;
   const question = {
     ref: `${request.ref}-facts`,
@@ -58,7 +60,8 @@ export async function lookBack(
 }
 
 /** References that an exporter pushes; by digest there are none. */
-function pushedTags({ attrs }: Exporter): string[] {
+function pushedTags(exporter: Exporter | undefined): string[] {
+  const { attrs = {} } = exporter ?? {};
   if (attrs["push"] !== "true" || attrs["push-by-digest"] === "true") return [];
   return (attrs["name"] ?? "").split(",").filter((name) => name !== "");
 }

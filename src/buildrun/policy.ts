@@ -135,6 +135,12 @@ const rules: readonly Rule[] = [
 
 const policy = { class: "Policy", retryable: false, logTail: [] } as const;
 
+/** Where a file output goes; undefined for what has no place of its own. */
+function placeIn(dest: string | undefined): { readonly ref?: string } | undefined {
+  // A local cache has a name there, not a place.
+  return dest?.startsWith("{") === true ? (JSON.parse(dest) as { ref?: string }) : undefined;
+}
+
 /** Kinds whose attributes name repositories; inline is part of an image. */
 const inRepositories: ReadonlySet<string> = new Set(["image", "registry", "inline"]);
 
@@ -147,11 +153,14 @@ function notIn(
   if (list?.types !== undefined && !list.types.includes(type))
     return `allows no ${what} of type ${type}: add it to spec.allow.${what}.types there, or start a new run without it.`;
   // A bucket, a scope or a directory is no repository: a list of these allows it only by its kind.
-  if (!inRepositories.has(type))
+  const place = placeIn(attrs["dest"]);
+  if (place === undefined ? !inRepositories.has(type) : place.ref === undefined)
     return list?.repositories === undefined || list.types !== undefined
       ? undefined
       : `allows ${what} in some repositories only, and ${type} is in none: add it to spec.allow.${what}.types there, or start a new run without it.`;
-  const names = (attrs["name"] ?? attrs["ref"] ?? "").split(",").filter((name) => name !== "");
+  const names = (place?.ref ?? attrs["name"] ?? attrs["ref"] ?? "")
+    .split(",")
+    .filter((name) => name !== "");
   const other = names.find(
     (name) => !(list?.repositories?.some((pattern) => isRepository(pattern, name)) ?? true),
   );

@@ -4,10 +4,10 @@ import https from "node:https";
 
 /** What is asked for. */
 export interface HttpRequest {
-  readonly method: "GET" | "HEAD" | "POST";
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
 }
 
 /** Who may end it, and whom to trust. */
@@ -55,11 +55,13 @@ async function exchange(
     ...(options.ca === undefined ? {} : { ca: options.ca }),
     ...(options.insecure === true ? { rejectUnauthorized: false } : {}),
   };
-  const length = Buffer.byteLength(request.body ?? "");
+  const { body = "" } = request;
+  const length = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength;
+  const hasBody = length > 0 || request.method.startsWith("P");
   const headers = {
     "user-agent": "kiln",
     ...request.headers,
-    ...(request.method === "POST" ? { "content-length": String(length) } : {}),
+    ...(hasBody ? { "content-length": String(length) } : {}),
   };
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
     const sent = (secure ? https : http).request(
@@ -68,7 +70,7 @@ async function exchange(
       resolve,
     );
     sent.on("error", reject);
-    sent.end(request.body);
+    sent.end(body);
   });
   return {
     status: response.statusCode ?? 0,

@@ -47,7 +47,7 @@ describe("the architecture", () => {
         ]),
     );
     assert.deepEqual(arrows, {
-      agent: "buildkit errors gen",
+      agent: "buildkit errors gen registry",
       api: "",
       builder: "agent api buildkit docker errors kube placement runtime",
       buildkit: "errors gen registry",

@@ -123,6 +123,22 @@ const OutputStatus = oneOf("an output", {
         .describe("Tags as the registry showed them after the push; another digest fails the run."),
     })
     .describe("A container image."),
+  files: z
+    .object({
+      type: z.enum(["oci", "docker", "tar", "local"]).describe("Kind of the output."),
+      location: z
+        .string()
+        .max(1024)
+        .describe("Reference of the artifact with its digest, or s3://bucket/key."),
+      digest: Digest.optional().describe(
+        "Digest of the artifact's manifest, or of the object; none for several objects.",
+      ),
+      imageDigest: Digest.optional().describe("Digest of the image in the archive."),
+      size: Bytes.optional().describe("Bytes of all files."),
+      files: Count.optional().describe("How many files; none for an archive."),
+      skipped: Count.optional().describe("Links and devices, which have no place there."),
+    })
+    .describe("Files in a place outside of the builder."),
 });
 
 const CacheType = z.enum(["registry", "inline", "s3", "azblob", "gha", "local"]);

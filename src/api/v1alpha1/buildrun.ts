@@ -17,9 +17,9 @@ import {
 } from "../schema.ts";
 import { Attestations } from "./attestations.ts";
 import { Cache } from "./caches.ts";
-import { BuildContext, NamedContext, RelativePath } from "./context.ts";
+import { BuildContext, NamedContext } from "./context.ts";
 import { Output } from "./outputs.ts";
-import { DataKey, ImageRef, ObjectName, Platform, SecretRef } from "./shared.ts";
+import { DataKey, ImageRef, ObjectName, Platform, RelativePath, SecretRef } from "./shared.ts";
 import { SourcePolicy } from "./source-policy.ts";
 import { Entitlements, HostAliases, Network, StepResources, Ulimits } from "./step-options.ts";
 
@@ -270,8 +270,8 @@ export const BuildRunSpec = z
         ".cache",
       ),
       cel(
-        "!self.outputs.exists(o, has(o.image) && o.image.rewriteTimestamp) || self.buildArgs.exists(a, a.name == 'SOURCE_DATE_EPOCH')",
-        "outputs.image.rewriteTimestamp needs the time to set: add SOURCE_DATE_EPOCH to buildArgs",
+        "!self.outputs.exists(o, (has(o.image) && o.image.rewriteTimestamp) || (has(o.oci) && o.oci.rewriteTimestamp) || (has(o.docker) && o.docker.rewriteTimestamp)) || self.buildArgs.exists(a, a.name == 'SOURCE_DATE_EPOCH')",
+        "rewriteTimestamp of an output needs the time to set: add SOURCE_DATE_EPOCH to buildArgs",
         ".outputs",
       ),
     ),

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { exactlyOne, listMap, oneOf, rules, text, type TextRule } from "../schema.ts";
-import { ImageRef, ObjectName, Platform, SecretRef } from "./shared.ts";
+import { ImageRef, ObjectName, Platform, RelativePath, relativePath, SecretRef } from "./shared.ts";
 
 const host = "([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?";
 const user = "[A-Za-z0-9_][A-Za-z0-9._-]*@";
@@ -23,21 +23,6 @@ const gitUrl: readonly TextRule[] = [
       "must have no '#', '?', '..', backslash or white space: write the branch in revision and the directory in subdirectory",
   },
 ];
-
-function relativePath(max: number) {
-  return text(
-    { max },
-    {
-      matches: /^[^/\\:#\p{Cc}-][^\\:#\p{Cc}]*$/u,
-      lacks: /(^|\/)\.\.(\/|$)/u,
-      message:
-        "must be a relative path inside the context, without '..', and must not begin with '/' or '-'",
-    },
-  );
-}
-
-/** A path inside the context: relative, and never above its root. */
-export const RelativePath = relativePath(1024);
 
 const GitContext = z.object({
   url: text({ max: 2048 }, ...gitUrl).describe(

@@ -2,7 +2,8 @@
 
 import { z } from "zod";
 import { cel, listSet, oneOf, rules, text } from "../schema.ts";
-import { ImageTag, Platform } from "./shared.ts";
+import { Place } from "./places.ts";
+import { ImageTag, Platform, RelativePath } from "./shared.ts";
 
 const Annotation = z
   .object({
@@ -118,12 +119,75 @@ export const ImageOutput = z
     ),
   );
 
+const packing = {
+  compression: z
+    .enum(["uncompressed", "gzip", "estargz", "zstd"])
+    .optional()
+    .describe("How layers are compressed. Default: gzip."),
+  compressionLevel: z
+    .int()
+    .min(0)
+    .max(22)
+    .optional()
+    .describe("How hard it is compressed: 0 to 9 for gzip and estargz, 0 to 22 for zstd."),
+  forceCompression: z
+    .boolean()
+    .optional()
+    .describe("Compress the layers of base images anew as well."),
+  rewriteTimestamp: z
+    .boolean()
+    .default(false)
+    .describe("Set times of files to SOURCE_DATE_EPOCH, so that equal builds have equal digests."),
+};
+
+const ArchiveOutput = z.object({
+  to: Place.describe("Where the archive goes."),
+  tags: listSet(ImageTag.describe("One reference, [host[:port]/]repository[:tag]."), 32)
+    .default([])
+    .describe("References that the image has in the archive."),
+  ...packing,
+  ociMediaTypes: z
+    .boolean()
+    .optional()
+    .describe("Whether manifests use OCI media types. Default: as BuildKit decides."),
+  ociArtifact: z.boolean().optional().describe("Write attestations as OCI artifacts."),
+  attestationInline: z
+    .boolean()
+    .optional()
+    .describe("Keep attestations in the index even where BuildKit would not."),
+  annotations: z.array(Annotation).max(32).default([]).describe("Annotations of the image."),
+});
+
+const FilesOutput = z.object({
+  to: Place.describe("Where the files go."),
+  platformSplit: z
+    .boolean()
+    .optional()
+    .describe("Whether each platform has a folder of its own. Default: for several platforms."),
+  attestationPrefix: text({ max: 128 })
+    .optional()
+    .describe("Begins the names of attestation files."),
+  subdirectory: RelativePath.optional().describe(
+    "Folder of the result that is taken. Default: all.",
+  ),
+});
+
 /** One entry of `spec.outputs`. */
 export const Output = oneOf("an output", {
   image: ImageOutput.describe("A container image."),
+  oci: ArchiveOutput.describe("An OCI layout as one tar archive."),
+  docker: ArchiveOutput.describe("An archive that docker load takes; of one platform."),
+  tar: FilesOutput.describe("The files of the result as one tar archive."),
+  local: FilesOutput.describe(
+    "The files of the result one by one: objects of a bucket, or layers of an artifact with their paths as titles.",
+  ),
 });
 
 /** One entry of `spec.outputs`; narrow it with `only`. */
 export type Output = z.output<typeof Output>;
+/** `outputs[].oci` and `outputs[].docker`, after defaults. */
+export type ArchiveOutput = z.output<typeof ArchiveOutput>;
+/** `outputs[].tar` and `outputs[].local`, after defaults. */
+export type FilesOutput = z.output<typeof FilesOutput>;
 /** `spec.outputs[].image`, after defaults. */
 export type ImageOutput = z.output<typeof ImageOutput>;

@@ -54,6 +54,22 @@ export const ImageRef = text(
   },
 );
 
+/** A path inside a folder, of at most `max` characters. */
+export function relativePath(max: number) {
+  return text(
+    { max },
+    {
+      matches: /^[^/\\:#\p{Cc}-][^\\:#\p{Cc}]*$/u,
+      lacks: /(^|\/)\.\.(\/|$)/u,
+      message:
+        "must be a relative path inside the context, without '..', and must not begin with '/' or '-'",
+    },
+  );
+}
+
+/** A path inside the context: relative, and never above its root. */
+export const RelativePath = relativePath(1024);
+
 /** An S3 bucket. */
 export const BucketName = text(
   { min: 3, max: 63 },

@@ -4,7 +4,7 @@
 import type { BuildRunSpec, CacheExport, CacheImport } from "../../api/v1alpha1/index.ts";
 import { only } from "../../api/schema.ts";
 import { type Attrs, onlyTrue, written } from "./attrs.ts";
-import type { HiddenNeed } from "./needs.ts";
+import { bucketLogin, type HiddenNeed } from "./needs.ts";
 import type { Entry } from "./outputs.ts";
 
 type S3 = NonNullable<CacheImport["s3"]>;
@@ -128,15 +128,7 @@ type Login = Pick<HiddenNeed, "name" | "attrs">;
 
 /** Attribute → key of the Secret; those with a `?` may be missing. */
 function loginOf({ s3, azblob, gha }: CacheImport | CacheExport): Login | undefined {
-  if (s3?.credentials !== undefined)
-    return {
-      name: s3.credentials.secretRef.name,
-      attrs: [
-        { attr: "access_key_id", key: "AWS_ACCESS_KEY_ID" },
-        { attr: "secret_access_key", key: "AWS_SECRET_ACCESS_KEY" },
-        { attr: "session_token", key: "AWS_SESSION_TOKEN", optional: true },
-      ],
-    };
+  if (s3?.credentials !== undefined) return bucketLogin(s3.credentials);
   if (azblob?.credentials !== undefined)
     return {
       name: azblob.credentials.secretRef.name,

@@ -35,7 +35,7 @@ export interface GitNeed {
 /** Values of a Secret that become attributes of a cache or an output, and may stand in no plan. */
 export interface HiddenNeed {
   /** Which list of the request, and which entry of it. */
-  readonly list: "imports" | "exports";
+  readonly list: "imports" | "exports" | "outputs";
   readonly index: number;
   /** Of the Secret. */
   readonly name: string;
@@ -45,6 +45,22 @@ export interface HiddenNeed {
     /** A Secret without this key is fine. */
     readonly optional?: boolean;
   }[];
+}
+
+/** The Secret of an S3 bucket: one form for caches and outputs. */
+export function bucketLogin({
+  secretRef,
+}: {
+  readonly secretRef: { readonly name: string };
+}): Pick<HiddenNeed, "name" | "attrs"> {
+  return {
+    name: secretRef.name,
+    attrs: [
+      { attr: "access_key_id", key: "AWS_ACCESS_KEY_ID" },
+      { attr: "secret_access_key", key: "AWS_SECRET_ACCESS_KEY" },
+      { attr: "session_token", key: "AWS_SESSION_TOKEN", optional: true },
+    ],
+  };
 }
 
 /** Everything that has to be read. */

@@ -1,7 +1,9 @@
 // Outputs of a spec as exporters of a solve.
 
-import type { BuildRunSpec } from "../../api/v1alpha1/index.ts";
+import { only } from "../../api/schema.ts";
+import type { ArchiveOutput, BuildRunSpec, FilesOutput, Place } from "../../api/v1alpha1/index.ts";
 import { type Attrs, onlyTrue, written } from "./attrs.ts";
+import { bucketLogin, type HiddenNeed } from "./needs.ts";
 
 /** A `{type, attrs}` pair of a solve request: an exporter, a cache import or a cache export. */
 export interface Entry {
@@ -12,7 +14,7 @@ export interface Entry {
 type Image = NonNullable<BuildRunSpec["outputs"][number]["image"]>;
 
 /** `annotation-manifest[linux/arm64].name` and the like (exporter/containerimage/exptypes, BuildKit v0.34.2). */
-function annotationAttrs({ annotations }: Image): Attrs {
+function annotationAttrs({ annotations }: Pick<Image, "annotations">): Attrs {
   return Object.fromEntries(
     annotations.map(({ name, value, level, platform }) => [
       `annotation-${level}${platform === undefined ? "" : `[${platform}]`}.${name}`,
@@ -44,9 +46,62 @@ function imageAttrs(image: Image): Attrs {
   };
 }
 
+type Output = BuildRunSpec["outputs"][number];
+
+function archiveAttrs(archive: ArchiveOutput): Attrs {
+  return {
+    ...written({
+      name: archive.tags.length === 0 ? undefined : archive.tags.join(","),
+      compression: archive.compression,
+      "compression-level": archive.compressionLevel,
+      "force-compression": archive.forceCompression,
+      "rewrite-timestamp": onlyTrue(archive.rewriteTimestamp),
+      "oci-mediatypes": archive.ociMediaTypes,
+      "oci-artifact": archive.ociArtifact,
+      "attestation-inline": archive.attestationInline,
+    }),
+    ...annotationAttrs(archive),
+  };
+}
+
+function filesAttrs({ platformSplit, attestationPrefix, subdirectory }: FilesOutput): Attrs {
+  return written({
+    "platform-split": platformSplit,
+    "attestation-prefix": attestationPrefix,
+    src: subdirectory,
+  });
+}
+
+/** The place as the agent reads it, which is who takes the files from BuildKit. */
+function placeAttrs({ artifact, s3 }: Place): Attrs {
+  if (artifact !== undefined) return { dest: JSON.stringify({ kind: "artifact", ...artifact }) };
+  const { credentials: _, ...place } = s3 ?? {};
+  return { dest: JSON.stringify({ kind: "s3", ...place }) };
+}
+
+function exporterOf(output: Output): Entry {
+  const { kind, value } = only(output);
+  switch (kind) {
+    case "image":
+      return { type: kind, attrs: imageAttrs(value) };
+    case "oci":
+    case "docker":
+      return { type: kind, attrs: { ...archiveAttrs(value), ...placeAttrs(value.to) } };
+    case "tar":
+    case "local":
+      return { type: kind, attrs: { ...filesAttrs(value), ...placeAttrs(value.to) } };
+  }
+}
+
+/** Secrets that places log in with; registries are logged in to as always. */
+export function outputLogins({ outputs }: BuildRunSpec): HiddenNeed[] {
+  return outputs.flatMap(({ oci, docker, tar, local }, index) => {
+    const s3 = (oci ?? docker ?? tar ?? local)?.to.s3;
+    return s3 === undefined ? [] : [{ list: "outputs", index, ...bucketLogin(s3.credentials) }];
+  });
+}
+
 /** The exporters of a run. None means: build, keep the result in the builder's cache. */
 export function exporters(spec: BuildRunSpec): Entry[] {
-  return spec.outputs.flatMap(({ image }) =>
-    image === undefined ? [] : [{ type: "image", attrs: imageAttrs(image) }],
-  );
+  return spec.outputs.map(exporterOf);
 }

@@ -7,7 +7,7 @@ import { attestAttrs } from "./attest-attrs.ts";
 import { cacheMountNamespace, cachePlan } from "./caches.ts";
 import { type ContextPlan, mainContext, merged, namedContexts } from "./contexts.ts";
 import type { Needs } from "./needs.ts";
-import { exporters } from "./outputs.ts";
+import { exporters, outputLogins } from "./outputs.ts";
 import { ruleOf } from "./source-rules.ts";
 import { entitlements, stepAttrs } from "./step-attrs.ts";
 
@@ -138,6 +138,6 @@ export function planOf(run: BuildRun): SolvePlan {
       ...(rights.length === 0 ? {} : { entitlements: rights }),
       ...sourcePolicy(spec, sources),
     },
-    needs: { ...needsOf(spec, sources), hidden: caches.hidden },
+    needs: { ...needsOf(spec, sources), hidden: [...caches.hidden, ...outputLogins(spec)] },
   };
 }

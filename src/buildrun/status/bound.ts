@@ -67,13 +67,18 @@ function shorterCall(part: "text" | "result"): Shrink {
   };
 }
 
-type Image = NonNullable<BuildRunStatus["outputs"]>[number]["image"];
+type Image = NonNullable<NonNullable<BuildRunStatus["outputs"]>[number]["image"]>;
 
 function images(change: (image: Image) => Image): Shrink {
   return (status) =>
     status.outputs === undefined
       ? status
-      : { ...status, outputs: status.outputs.map(({ image }) => ({ image: change(image) })) };
+      : {
+          ...status,
+          outputs: status.outputs.map((output) =>
+            output.image === undefined ? output : { image: change(output.image) },
+          ),
+        };
 }
 
 // All attempts stay: their number decides about the next one.

@@ -1,6 +1,7 @@
 // What came out of a finished solve, in the words of status: outputs, sources, cache, timings. Pure.
 
 import type { CallFacts, ImageFacts, SolveFacts, WarningFact } from "../../agent/agent.ts";
+import { only } from "../../api/schema.ts";
 import type {
   BuildRun,
   BuildRunStatus,
@@ -31,12 +32,37 @@ export function resultOf(
   };
 }
 
-function outputsOf(run: BuildRun, { images }: SolveFacts): OutputStatus[] {
-  return run.spec.outputs.flatMap(({ image: { tags } }, index) => {
-    const made = images[index] ?? (images.length === 1 ? images[0] : undefined);
-    if (made === undefined) return [];
-    return [{ image: imageStatus(made, tags) }];
+function outputsOf(run: BuildRun, facts: SolveFacts): OutputStatus[] {
+  return run.spec.outputs.flatMap((output, index): OutputStatus[] => {
+    const { kind, value } = only(output);
+    return kind === "image"
+      ? imageOf(value.tags, imageAt(run, facts, index))
+      : filesOf(kind, facts, { index, image: imageAt(run, facts, index) });
   });
+}
+
+/** What the exporter at this place made; some daemons tell one image without saying whose it is. */
+function imageAt(run: BuildRun, { images }: SolveFacts, index: number): ImageFacts | undefined {
+  const told = images.find(({ exporter }) => exporter === index);
+  if (told !== undefined || images.some(({ exporter }) => exporter !== undefined)) return told;
+  const { image, oci, docker } = run.spec.outputs[index] ?? {};
+  if (image === undefined && oci === undefined && docker === undefined) return undefined;
+  return images[index] ?? (images.length === 1 ? images[0] : undefined);
+}
+
+function imageOf(tags: readonly string[], made: ImageFacts | undefined): OutputStatus[] {
+  return made === undefined ? [] : [{ image: imageStatus(made, tags) }];
+}
+
+function filesOf(
+  type: "oci" | "docker" | "tar" | "local",
+  { files = [] }: SolveFacts,
+  { index, image }: { readonly index: number; readonly image: ImageFacts | undefined },
+): OutputStatus[] {
+  const made = files.find(({ exporter }) => exporter === index);
+  if (made === undefined) return [];
+  const { exporter: _, ...rest } = made;
+  return [{ files: { type, ...rest, ...(image && { imageDigest: image.digest }) } }];
 }
 
 const maxAttestations = 32;
@@ -44,7 +70,7 @@ const maxAttestations = 32;
 function imageStatus(
   { digest, size, platforms, attestations, readBack }: ImageFacts,
   tags: readonly string[],
-): OutputStatus["image"] {
+): NonNullable<OutputStatus["image"]> {
   return {
     tags: [...tags],
     digest,

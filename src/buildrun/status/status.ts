@@ -335,11 +335,14 @@ function found(
 }
 
 function successMessage(run: BuildRun, outcome: JobOutcome | undefined): string {
-  const digest = outcome?.kind === "succeeded" ? outcome.facts.images[0]?.digest : undefined;
+  const { images = [], files = [] } = outcome?.kind === "succeeded" ? outcome.facts : {};
   const image = run.spec.outputs.find((output) => output.image !== undefined)?.image;
-  const tag = image?.tags[0];
-  if (digest === undefined || tag === undefined) return "The build succeeded.";
-  return image?.push === true ? `Pushed ${tag}@${digest}.` : `Built ${tag}@${digest}.`;
+  if (image === undefined)
+    return files[0] === undefined ? "The build succeeded." : `Wrote ${files[0].location}.`;
+  const { push, tags } = image;
+  const [made] = images;
+  if (made === undefined || tags[0] === undefined) return "The build succeeded.";
+  return `${push ? "Pushed" : "Built"} ${tags[0]}@${made.digest}.`;
 }
 
 /** The status after a change, never over 32 KiB; undefined when nothing is to be written. */

@@ -229,7 +229,7 @@ describe("the steps of a run on a real buildkitd", () => {
         ],
       }),
     );
-    const digest = status.outputs?.[0]?.image.digest ?? "";
+    const digest = status.outputs?.[0]?.image?.digest ?? "";
     const { manifest } = await pushed(daemon, "bydigest", digest);
     const { layers = [] } = manifest as { layers?: { mediaType: string }[] };
     for (const { mediaType } of layers) assert.match(mediaType, /\+zstd$/);

@@ -81,7 +81,7 @@ describe("a BuildRun and buildctl make the same image of", () => {
         },
       ],
     });
-    return status.outputs?.[0]?.image.digest ?? "";
+    return status.outputs?.[0]?.image?.digest ?? "";
   }
 
   /** A ConfigMap where the names allow it, else a branch of the git server. */

@@ -51,6 +51,16 @@ export const explained: readonly Explained[] = [
     only: ["cache-to-local"],
   },
   {
+    title: "place of files",
+    differences: [
+      {
+        path: "exporters.0.attrs.dest",
+        kiln: '{"kind":"artifact","ref":"registry.example/files:1","insecure":false}',
+      },
+    ],
+    only: ["output-oci", "output-docker", "output-tar", "output-local"],
+  },
+  {
     title: "ids of cache mounts",
     differences: [
       { path: "frontendAttrs.build-arg:BUILDKIT_CACHE_MOUNT_NS", kiln: "shop/default" },

@@ -64,6 +64,47 @@ const cacheRef = "registry.example/web:cache";
 
 type S3 = NonNullable<NonNullable<NonNullable<BuildRunSpecInput["cache"]>["from"]>[number]["s3"]>;
 
+const place = { artifact: { ref: "registry.example/files:1" } };
+
+const fileCases: readonly BuildxCase[] = [
+  {
+    name: "output-oci",
+    flags: [
+      `--output=type=oci,name=${tag},dest=FOLDER/out-oci,compression=zstd,compression-level=3,force-compression=true,oci-artifact=true,annotation-manifest.org.example.a=1`,
+    ],
+    spec: {
+      outputs: [
+        {
+          oci: {
+            to: place,
+            tags: [tag],
+            compression: "zstd",
+            compressionLevel: 3,
+            forceCompression: true,
+            ociArtifact: true,
+            annotations: [{ name: "org.example.a", value: "1" }],
+          },
+        },
+      ],
+    },
+  },
+  {
+    name: "output-docker",
+    flags: [`--output=type=docker,name=${tag},dest=FOLDER/out-docker,oci-mediatypes=false`],
+    spec: { outputs: [{ docker: { to: place, tags: [tag], ociMediaTypes: false } }] },
+  },
+  {
+    name: "output-tar",
+    flags: ["--output=type=tar,dest=FOLDER/out-tar,platform-split=true,attestation-prefix=a-"],
+    spec: { outputs: [{ tar: { to: place, platformSplit: true, attestationPrefix: "a-" } }] },
+  },
+  {
+    name: "output-local",
+    flags: ["--output=type=local,dest=FOLDER/out-local,platform-split=false"],
+    spec: { outputs: [{ local: { to: place, platformSplit: false } }] },
+  },
+];
+
 const s3: S3 = {
   bucket: "caches",
   region: "test-1",
@@ -299,4 +340,5 @@ export const outputCases: readonly BuildxCase[] = [
   },
   ...cacheCases,
   ...storeCases,
+  ...fileCases,
 ];

@@ -1,0 +1,180 @@
+// A tar stream taken apart while it comes in: regular files go to sinks of their own, the rest is only counted. Reads
+// what Go's archive/tar writes: ustar, and PAX records for what does not fit.
+import type { FileSink } from "../../buildkit/index.ts";
+
+const blockBytes = 512;
+const maxRecords = 1024 * 1024;
+
+/** A regular file of the archive. */
+export interface TarFile {
+  /** Clean and relative, without "..". */
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** What takes the files. */
+export interface TarTarget {
+  /** Called for each file before its bytes. */
+  open(file: TarFile): Promise<FileSink>;
+  /** A link or a device, which has no bytes. */
+  skipped(path: string): void;
+  finish(): Promise<void>;
+  abort(): Promise<void>;
+}
+
+interface Header {
+  readonly type: string;
+  readonly path: string;
+  readonly size: number;
+}
+
+function textAt(block: Buffer, from: number, length: number): string {
+  const field = block.subarray(from, from + length);
+  const end = field.indexOf(0);
+  return field.toString("utf8", 0, end === -1 ? length : end);
+}
+
+function numberAt(block: Buffer, from: number, length: number): number {
+  // The highest bit says that the number is binary (GNU's base-256).
+  if (((block[from] ?? 0) & 0x80) === 0)
+    return Number.parseInt(textAt(block, from, length).trim() || "0", 8);
+  return block.subarray(from + 1, from + length).reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+function headerOf(block: Buffer, records: ReadonlyMap<string, string>): Header {
+  const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
+  if (sum !== numberAt(block, 148, 8)) throw new RangeError("the archive has a damaged header");
+  const prefix = textAt(block, 257, 5) === "ustar" ? textAt(block, 345, 155) : "";
+  const name = textAt(block, 0, 100);
+  const size = Number(records.get("size") ?? numberAt(block, 124, 12));
+  if (!Number.isSafeInteger(size) || size < 0) throw new RangeError("the archive has an odd size");
+  return {
+    type: String.fromCharCode(block[156] ?? 0x30),
+    path: records.get("path") ?? (prefix === "" ? name : `${prefix}/${name}`),
+    size,
+  };
+}
+
+function recordsOf(data: Buffer): Map<string, string> {
+  const found = new Map<string, string>();
+  for (let at = 0; at < data.length; ) {
+    const space = data.indexOf(0x20, at);
+    const length = Number(data.toString("latin1", at, space));
+    if (space === -1 || !Number.isInteger(length) || length < 5) return found;
+    const [key = "", ...value] = data.toString("utf8", space + 1, at + length - 1).split("=");
+    found.set(key, value.join("="));
+    at += length;
+  }
+  return found;
+}
+
+/** A path as it may be used below a place; throws RangeError for one that leads out of it. */
+function cleanPath(path: string): string {
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  if (parts.includes("..") || parts.length === 0)
+    throw new RangeError("the archive has a path that leads out of it");
+  return parts.join("/");
+}
+
+/** A sink for a tar stream; it may keep what it is given. A damaged one throws RangeError. */
+export function tarSink(target: TarTarget): FileSink {
+  const reader = new TarReader(target);
+  return {
+    write: (pieces) => reader.take(pieces),
+    finish: () => reader.finish(),
+    abort: () => reader.abort(),
+  };
+}
+
+class TarReader {
+  readonly #target: TarTarget;
+  #kept: Buffer = Buffer.alloc(0);
+  #records = new Map<string, string>();
+  #sink: FileSink | undefined;
+  /** Bytes of the current entry that are to come, and of what fills its last block. */
+  #left = 0;
+  #padding = 0;
+  #pax: Buffer[] | undefined;
+  #ended = false;
+
+  constructor(target: TarTarget) {
+    this.#target = target;
+  }
+
+  async take(pieces: readonly Uint8Array[]): Promise<void> {
+    for (const piece of pieces) {
+      const data = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+      this.#kept = this.#kept.length === 0 ? data : Buffer.concat([this.#kept, data]);
+      while (await this.#step());
+    }
+  }
+
+  async finish(): Promise<void> {
+    if (!this.#ended) throw new RangeError("the archive ends before its end");
+    await this.#target.finish();
+  }
+
+  async abort(): Promise<void> {
+    await this.#sink?.abort();
+    await this.#target.abort();
+  }
+
+  #cut(bytes: number): Buffer {
+    const piece = this.#kept.subarray(0, bytes);
+    this.#kept = this.#kept.subarray(bytes);
+    return piece;
+  }
+
+  /** false: more bytes are needed. */
+  async #step(): Promise<boolean> {
+    if (this.#ended) return this.#cut(this.#kept.length).length < 0;
+    if (this.#left > 0) return await this.#content();
+    if (this.#padding > 0) {
+      const piece = this.#cut(Math.min(this.#padding, this.#kept.length));
+      this.#padding -= piece.length;
+      return piece.length > 0;
+    }
+    if (this.#kept.length < blockBytes) return false;
+    const block = this.#cut(blockBytes);
+    if (block.every((byte) => byte === 0)) this.#ended = true;
+    else await this.#begin(headerOf(block, this.#records));
+    return true;
+  }
+
+  async #content(): Promise<boolean> {
+    const piece = this.#cut(Math.min(this.#left, this.#kept.length));
+    if (piece.length === 0) return false;
+    this.#left -= piece.length;
+    if (this.#pax !== undefined) this.#pax.push(Buffer.from(piece));
+    else await this.#sink?.write([piece]);
+    if (this.#left === 0) await this.#end();
+    return true;
+  }
+
+  async #begin({ type, path, size }: Header): Promise<void> {
+    this.#left = size;
+    this.#padding = (blockBytes - (size % blockBytes)) % blockBytes;
+    if (type === "x" || type === "g") {
+      if (size > maxRecords) throw new RangeError("the archive has too long a header");
+      this.#pax = [];
+    } else {
+      this.#records = new Map();
+      if (type === "0" || type === "\0")
+        this.#sink = await this.#target.open({ path: cleanPath(path), size });
+      else if (type !== "5") this.#target.skipped(path);
+    }
+    if (size === 0) await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    if (this.#pax !== undefined) {
+      this.#records = recordsOf(Buffer.concat(this.#pax));
+      this.#pax = undefined;
+      return;
+    }
+    const sink = this.#sink;
+    this.#sink = undefined;
+    await sink?.finish();
+  }
+}
