@@ -137,7 +137,7 @@ function wrong({ code, message, details: bytes }: Failed): string | undefined {
   if (!(error instanceof BuildkitError)) return "no BuildkitError";
   if (error.reason === "") return "no reason";
   if (error.message.length > 4_096) return `a message of ${error.message.length} characters`;
-  if (/me:secret@/.test(error.message)) return "a password in the message";
+  if (/\/\/me:secret@/.test(error.message)) return "a password in the message";
   return took > slowMs ? `took ${took} ms` : undefined;
 }
 

@@ -133,7 +133,7 @@ function tidy(message: string): string {
     .slice(0, maxRead)
     .replace(/^(?:failed to solve(?: with frontend \S+)?: )+/, "")
     .replace(/failed to compute cache key: |failed to calculate checksum of ref \S+: /g, "")
-    .replace(/:\/\/[^\s/]*@/g, "://")
+    .replace(/\/\/[^\s/]*@(?!sha256:)/g, "//")
     .replace(/\s+/g, " ")
     .trim();
   return plain.length > maxMessage ? `${plain.slice(0, maxMessage)}…` : plain;
