@@ -86,15 +86,22 @@ function told({ path, stat }: WalkEntry): string {
   return (stat.mode & goMode.symlink) !== 0 ? `${path} -> ${stat.linkTarget}` : path;
 }
 
+/** Walks; another walker goes on after some steps. */
 function ours(nodes: readonly Node[], selection: Selection): unknown {
   let walker: Walker;
+  const found: WalkEntry[] = [];
   try {
     walker = new Walker(treeOf(nodes), selection);
+    for (let steps = nodes.length >> 1; steps > 0 && !walker.done; steps -= 1) walker.step(found);
+    if (!walker.done) {
+      const { position } = walker;
+      walker = new Walker(treeOf(nodes), selection);
+      walker.seek(structuredClone(position));
+    }
   } catch (error) {
     if (error instanceof SyntaxError) return "refused";
     throw error;
   }
-  const found: WalkEntry[] = [];
   while (!walker.done) walker.step(found);
   return found.map((entry) => asBytes(told(entry)));
 }

@@ -1,8 +1,8 @@
 // Memory of big chunks that is used again once a socket has taken them: a fresh buffer for every 256 KiB costs page
 // faults, and V8 a collection for each 16 MiB. What is never taken is collected as any other memory.
 
-/** Memory that is lent to whoever sends it, and comes back when all of it was sent. */
-export class ReusableBytes extends ArrayBuffer {
+/** Memory that is lent to whoever sends it, and comes back when all of it was sent. Shared: a worker may fill it. */
+export class ReusableBytes extends SharedArrayBuffer {
   readonly #comesBack: (it: ReusableBytes) => void;
   #lent = 0;
 
@@ -21,6 +21,12 @@ export class ReusableBytes extends ArrayBuffer {
     this.#lent -= bytes;
     if (this.#lent === 0) this.#comesBack(this);
   }
+}
+
+/** Before a part of such memory is sent, once and whole: then it comes back. Other memory is left as it is. */
+export function lent<T extends Uint8Array>(part: T): T {
+  if (part.buffer instanceof ReusableBytes) part.buffer.lend(part.length);
+  return part;
 }
 
 /** Whether a chunk is to be handed to `markSent`. */

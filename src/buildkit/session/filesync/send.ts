@@ -2,6 +2,7 @@
 // STAT for every entry, an empty STAT at the end; for each REQ the file's DATA and an empty DATA; FIN for FIN.
 import { grpcStatus } from "../../errors/grpc-status.ts";
 import { FileSync } from "../../../gen/moby/filesync/v1/filesync_pb.ts";
+import { lent } from "../../http2/reusable-bytes.ts";
 import { methodPath } from "../../rpc/channel.ts";
 import {
   SessionError,
@@ -10,14 +11,19 @@ import {
   type MessageStream,
 } from "../attachable.ts";
 import { errorPacket, finPacket, packetType, readPacket } from "./packets.ts";
+import { chunkBufferBytes } from "./sending/batch.ts";
+import { ChunkPool } from "./sending/chunk-pool.ts";
 import { Sender } from "./sending/sender.ts";
 import { faultOf } from "./sending/thread-messages.ts";
-import { startThread, ThreadFault } from "./sending/thread.ts";
-import type { Tree } from "./tree.ts";
-import { Walker, type Selection, type WalkEntry } from "./walk.ts";
+import { startThread, ThreadFault, type SendingThread } from "./sending/thread.ts";
+import { chunkBytes, type Tree } from "./tree.ts";
+import { Walker, type Selection } from "./walk.ts";
 
-/** Names that are looked at before a worker is started: 1,000 take about 10 ms, a worker's start takes longer. */
-const inlineSteps = 1_000;
+/**
+ * Names that are looked at in turns on this thread before a worker is started: that costs as much as 5,000 names, and
+ * passing on what it has read costs more.
+ */
+const ownSteps = 25_000;
 
 /** Serves named directories: the names that a build's local sources have, "context" and "dockerfile" first of all. */
 export function filesync(directories: Readonly<Record<string, Tree>>): Attachable {
@@ -94,29 +100,48 @@ async function send(tree: Tree, selection: Selection, stream: MessageStream): Pr
   }
 }
 
-/** Walks a small tree here and now. A worker begins a large one anew, so that no entry is seen twice. */
+/** Begins here. For a tree that turns out to be large a worker is started, which goes on from where we are by then. */
 function begin(tree: Tree, selection: Selection, stream: MessageStream): Sending {
-  const walker = new Walker(tree, selection);
-  const found: WalkEntry[] = [];
-  while (!walker.done && walker.steps < inlineSteps && !walker.beforeLarge) walker.step(found);
-  if (!walker.done && tree.folder !== undefined) {
-    return startThread(tree.folder, selection, (frames) => stream.sendFrames(frames));
-  }
+  const { folder } = tree;
   const failed = Promise.withResolvers<never>();
   const sender = new Sender(tree, {
-    outlet: (frames) => stream.sendFrames(frames),
+    outlet: (frames) => stream.sendFrames(lent(frames)),
+    chunks: new ChunkPool(chunkBufferBytes(chunkBytes)),
     mayBlock: false,
     onFailure: failed.reject,
   });
-  const listed = sender.list(found, walker);
+  let thread: SendingThread | undefined;
+  let threadsFirst = Infinity;
+  const leaves = (walker: Walker): boolean | Promise<boolean> => {
+    if (folder === undefined) return false;
+    const isLong = walker.beforeLarge;
+    if (thread === undefined) {
+      if (walker.steps < ownSteps && !isLong) return false;
+      thread = startThread(folder, selection, (frames) => stream.sendFrames(frames));
+      thread.failed.catch(failed.reject);
+    }
+    return isLong ? thread.ready.then(() => true) : thread.isReady;
+  };
+  const list = async (): Promise<void> => {
+    const walker = new Walker(tree, selection);
+    if ((await sender.list(walker, leaves)) || thread === undefined) return;
+    threadsFirst = sender.sent.entries;
+    thread.begin(walker.position, sender.sent);
+    await thread.listed;
+  };
+  const listed = list();
   listed.catch(failed.reject);
   return {
     listed,
     failed: failed.promise,
-    request: (ids) => ids.forEach((id) => sender.request(id)),
-    end() {
+    request(ids) {
+      for (const id of ids) if (id < threadsFirst) sender.request(id);
+      const others = ids.filter((id) => id >= threadsFirst);
+      if (others.length > 0) thread?.request(others);
+    },
+    async end() {
       sender.stop(); // what waits for the stream ends with it
-      return Promise.resolve();
+      await thread?.end();
     },
   };
 }

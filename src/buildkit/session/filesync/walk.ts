@@ -18,6 +18,15 @@ export interface WalkEntry {
   readonly stat: FileStat;
 }
 
+/**
+ * Where a walk stands: the directories that it is in, from the root down, the name in each that came last, and whether
+ * the directory itself was sent. Plain data, which passes between threads.
+ */
+export type WalkPosition = readonly {
+  readonly last: string | undefined;
+  readonly sent: boolean;
+}[];
+
 interface Level {
   readonly path: string;
   /** A directory that is sent only if something in it is; undefined once it is sent. */
@@ -80,6 +89,40 @@ export class Walker {
 
   get done(): boolean {
     return this.#levels.length === 0;
+  }
+
+  get position(): WalkPosition {
+    return this.#levels.map(({ entries, next, pending }) => ({
+      last: entries[next - 1]?.name,
+      sent: pending === undefined,
+    }));
+  }
+
+  /**
+   * Goes on where another walk of this selection stood; call it before the first step. By the order of names, so that
+   * none comes twice, whatever came and went meanwhile.
+   */
+  seek(position: WalkPosition): void {
+    for (const [index, { last, sent }] of position.entries()) {
+      const level = this.#levels[index];
+      if (level === undefined || last === undefined) return;
+      if (sent) level.pending = undefined;
+      const at = level.entries.findIndex(({ name }) => compareBytes(name, last) >= 0);
+      const entry = level.entries[at];
+      const found = entry?.name === last;
+      level.next = at === -1 ? level.entries.length : at + (found ? 1 : 0);
+      if (index === position.length - 1 || entry === undefined || !found) return;
+      if (!this.#reenter(entry, level)) return;
+    }
+  }
+
+  /** Enters a directory that was entered before; false: it is none any more. */
+  #reenter(entry: DirectoryEntry, level: Level): boolean {
+    const candidate = this.#candidate(entry, level);
+    const stat = candidate.enter ? this.#tree.stat(candidate.path) : undefined;
+    if (stat === undefined || (stat.mode & goMode.directory) === 0) return false;
+    this.#enter(candidate, { path: candidate.path, stat });
+    return true;
   }
 
   /** Whether the next step would read a directory that takes long. */

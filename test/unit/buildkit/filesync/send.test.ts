@@ -50,12 +50,14 @@ describe("sending a tree", function () {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  /** More names than are walked before a worker is started. */
+  /** A directory that a worker reads, and what comes after it. */
   function makeLarge(): void {
     mkdirSync(join(root, "many"));
     for (let file = 0; file < 1_100; file++)
       writeFileSync(join(root, "many", `f${file}`), `${file}`);
   }
+
+  const onDisk = (): Tree => ({ ...diskTree(root), isLarge: (path) => path === "many" });
 
   for (const [where, large] of [
     ["on the main thread", false],
@@ -64,7 +66,7 @@ describe("sending a tree", function () {
     it(`gives files of every size ${where}`, async () => {
       for (const size of sizes) writeFileSync(join(root, `s${size}`), bytes(size));
       if (large) makeLarge();
-      const { files, stats } = await receive(diskTree(root));
+      const { files, stats } = await receive(onDisk());
       for (const size of sizes) assert.ok(files.get(`s${size}`)?.equals(bytes(size)), `${size}`);
       assert.equal(stats.length, sizes.length + (large ? 1_101 : 0));
       if (large) assert.equal(files.get("many/f1099")?.toString(), "1099");
@@ -75,7 +77,7 @@ describe("sending a tree", function () {
       if (large) makeLarge();
       const metadata = { "exclude-patterns": [large ? "z*[" : "[", "x"] };
       const receiver = new Receiver({ metadata });
-      await assert.rejects(serve(diskTree(root), receiver), { code: 3, message: /pattern/ });
+      await assert.rejects(serve(onDisk(), receiver), { code: 3, message: /pattern/ });
       assert.match(receiver.errors.join(), /pattern/);
     });
 
@@ -86,7 +88,7 @@ describe("sending a tree", function () {
         if (stat === undefined) receiver.tell(requestPacket(1_000_000));
       };
       const behaviour = { onPacket, wants: () => false, finishes: false };
-      await assert.rejects(receive(diskTree(root), behaviour), {
+      await assert.rejects(receive(onDisk(), behaviour), {
         code: 3,
         message: /invalid file id 1000000/,
       });
@@ -96,26 +98,44 @@ describe("sending a tree", function () {
       writeFileSync(join(root, "a"), "");
       if (large) makeLarge();
       const onPacket = (_packet: unknown, receiver: Receiver): void => receiver.leave();
-      await assert.rejects(receive(diskTree(root), { onPacket }), { code: 10 });
+      await assert.rejects(receive(onDisk(), { onPacket }), { code: 10 });
     });
   }
 
-  it("keeps what is on its way bounded while the receiver waits", async () => {
-    writeFileSync(join(root, "big"), Buffer.alloc(20_000_000));
-    makeLarge();
-    const release = Promise.withResolvers<void>();
-    let taken = 0;
-    const receiver = new Receiver({
-      pace: () => release.promise,
-      onPacket: ({ data }) => (taken += data.length),
-    });
-    const done = serve(diskTree(root), receiver);
-    const before = await settledCount(() => taken);
-    assert.ok(before < 8_000_000, `${before} bytes`);
-    release.resolve();
-    await done;
-    assert.equal(receiver.files.get("big")?.length, 20_000_000);
+  it("goes on in a worker where it stood, with each entry once and hard links to what came before", async () => {
+    for (const folder of ["a", "a/b", "many", "z"]) mkdirSync(join(root, folder));
+    for (const name of ["a/b/1", "a/c", "many/2", "z/3"]) writeFileSync(join(root, name), name);
+    linkSync(join(root, "a/c"), join(root, "z/4"));
+    const { stats, files } = await receive(onDisk());
+    assert.deepEqual(
+      stats.map(({ path, linkname }) => (linkname === "" ? path : `${path} -> ${linkname}`)),
+      ["a", "a/b", "a/b/1", "a/c", "many", "many/2", "z", "z/3", "z/4 -> a/c"],
+    );
+    for (const name of ["a/b/1", "a/c", "many/2", "z/3"])
+      assert.equal(files.get(name)?.toString(), name);
   });
+
+  for (const [where, name] of [
+    ["on the main thread", "big"],
+    ["in a worker", "very big"],
+  ] as const) {
+    it(`keeps what is on its way bounded while the receiver waits ${where}`, async () => {
+      writeFileSync(join(root, name), Buffer.alloc(20_000_000));
+      makeLarge();
+      const release = Promise.withResolvers<void>();
+      let taken = 0;
+      const receiver = new Receiver({
+        pace: () => release.promise,
+        onPacket: ({ data }) => (taken += data.length),
+      });
+      const done = serve(onDisk(), receiver);
+      const before = await settledCount(() => taken);
+      assert.ok(before < 8_000_000, `${before} bytes`);
+      release.resolve();
+      await done;
+      assert.equal(receiver.files.get(name)?.length, 20_000_000);
+    });
+  }
 
   it("gives the first name that is not excluded the bytes, and links the others to it", async () => {
     writeFileSync(join(root, "a"), "linked");

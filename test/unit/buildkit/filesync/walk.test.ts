@@ -47,6 +47,25 @@ function paths(tree: Tree, selection: Partial<Selection>): string[] {
   return found.map(({ path }) => path);
 }
 
+/** The same, but another walker goes on after so many steps. */
+function pathsInTwo(
+  tree: Tree,
+  {
+    selection,
+    after,
+    second = tree,
+  }: { selection: Partial<Selection>; after: number; second?: Tree },
+): string[] {
+  const found: WalkEntry[] = [];
+  const first = new Walker(tree, { ...all, ...selection });
+  for (let step = 0; step < after && !first.done; step++) first.step(found);
+  const next = new Walker(second, { ...all, ...selection });
+  if (first.done) return found.map(({ path }) => path);
+  next.seek(structuredClone(first.position));
+  while (!next.done) next.step(found);
+  return found.map(({ path }) => path);
+}
+
 describe("walking a tree", () => {
   const tree = files("Dockerfile", "src/a.go", "src/sub/b.go", "src/sub/c.txt", "z");
   const cases: [sentence: string, selection: Partial<Selection>, want: string[]][] = [
@@ -87,7 +106,23 @@ describe("walking a tree", () => {
   ];
   for (const [sentence, selection, want] of cases) {
     it(sentence, () => assert.deepEqual(paths(tree, selection), want));
+    it(`${sentence}, wherever another walker goes on`, () => {
+      for (let after = 0; after < 12; after++)
+        assert.deepEqual(pathsInTwo(tree, { selection, after }), want, `after ${after}`);
+    });
   }
+
+  it("goes on behind what has gone and before what has come", () => {
+    const first = files("a/1", "a/3", "b/1", "c");
+    const changes: [second: Tree, want: string[]][] = [
+      [files("a/2", "a/3", "b/1", "c"), ["a", "a/1", "a/2", "a/3", "b", "b/1", "c"]],
+      [files("a/0", "b/1", "c"), ["a", "a/1", "b", "b/1", "c"]],
+      [files("0", "aa", "c"), ["a", "a/1", "aa", "c"]],
+      [files("a", "b"), ["a", "a/1", "b"]],
+    ];
+    for (const [second, want] of changes)
+      assert.deepEqual(pathsInTwo(first, { selection: {}, after: 2, second }), want);
+  });
 
   const linked = withLinks(tree, {
     link: "src/sub",

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 import { SocketBytes, bufferReader } from "../../../../src/buildkit/http2/byte-stream.ts";
 import { FrameWriter } from "../../../../src/buildkit/http2/frame-writer.ts";
-import { ChunkPool, lent } from "../../../../src/buildkit/session/filesync/sending/chunk-pool.ts";
+import { lent } from "../../../../src/buildkit/http2/reusable-bytes.ts";
+import { ChunkPool } from "../../../../src/buildkit/session/filesync/sending/chunk-pool.ts";
 
 const length = 64 * 1024;
 

@@ -1,9 +1,10 @@
 // Packets as gRPC messages, many in one buffer: entries and small files by the thousand must not cost a write each.
 import { dataPacketHead, writeStat, type WireStat } from "../packets.ts";
 import { WireWriter } from "../wire.ts";
+import type { Chunks } from "./chunk-pool.ts";
 
 /** Where framed messages go. The bytes belong to it from then on. A promise: wait for it before writing more. */
-export type Outlet = (frames: Uint8Array<ArrayBuffer>) => Promise<void> | undefined;
+export type Outlet = (frames: Uint8Array) => Promise<void> | undefined;
 
 /** Files up to this size are packed together; bigger ones go in chunks of their own. */
 export const packedFileBytes = 64 * 1024;
@@ -16,11 +17,13 @@ export class Batch {
   readonly #outlet: Outlet;
   readonly #entry = new WireWriter();
   readonly #packet = new WireWriter();
-  #bytes: Buffer<ArrayBuffer> | undefined;
+  readonly #chunks: Chunks;
+  #bytes: Buffer | undefined;
   #used = 0;
 
-  constructor(outlet: Outlet) {
+  constructor(outlet: Outlet, chunks: Chunks) {
     this.#outlet = outlet;
+    this.#chunks = chunks;
   }
 
   /** Adds an entry, or the list's end. */
@@ -69,8 +72,8 @@ export class Batch {
     return this.#outlet(full);
   }
 
-  #buffer(): Buffer<ArrayBuffer> {
-    this.#bytes ??= Buffer.allocUnsafeSlow(batchBytes);
+  #buffer(): Buffer {
+    this.#bytes ??= this.#chunks.take();
     return this.#bytes;
   }
 
@@ -118,22 +121,13 @@ export function chunkBufferBytes(length: number): number {
   return headBytes + length;
 }
 
-/** Such a buffer that is given away. */
-export function chunkBuffer(length: number): Buffer<ArrayBuffer> {
-  return Buffer.allocUnsafeSlow(chunkBufferBytes(length));
-}
-
 /** Where the chunk's data is in its buffer. */
-export function chunkSpace(chunk: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
+export function chunkSpace(chunk: Buffer): Buffer {
   return chunk.subarray(headBytes);
 }
 
 /** The message for the first `count` bytes of a chunk's data. */
-export function framedChunk(
-  chunk: Buffer<ArrayBuffer>,
-  id: number,
-  count: number,
-): Buffer<ArrayBuffer> {
+export function framedChunk(chunk: Buffer, id: number, count: number): Buffer {
   const head = framedHead(id, count);
   chunk.set(head, headBytes - head.length);
   return chunk.subarray(headBytes - head.length, headBytes + count);

@@ -1,11 +1,17 @@
-// Buffers for the big chunks of one sync, used again when their bytes have gone.
+// Buffers for what one sync sends, used again when their bytes have gone.
 import { ReusableBytes } from "../../../http2/reusable-bytes.ts";
 
 /** As many as may be waiting for the socket; more than that is not kept. */
 const maxFree = 16;
 
+/** Where a sender gets its buffers. */
+export interface Chunks {
+  /** A buffer of `chunkBufferBytes` with any bytes in it; it is given away with what is sent of it. */
+  take(): Buffer;
+}
+
 /** Buffers of one size. Owned by one sync. */
-export class ChunkPool {
+export class ChunkPool implements Chunks {
   readonly #length: number;
   readonly #free: ReusableBytes[] = [];
 
@@ -13,7 +19,6 @@ export class ChunkPool {
     this.#length = length;
   }
 
-  /** A buffer with any bytes in it. */
   take(): Buffer<ReusableBytes> {
     const memory =
       this.#free.pop() ??
@@ -22,10 +27,4 @@ export class ChunkPool {
       });
     return Buffer.from(memory);
   }
-}
-
-/** Before a part of a taken buffer is sent, once and whole: then the buffer may come back. */
-export function lent(part: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
-  if (part.buffer instanceof ReusableBytes) part.buffer.lend(part.length);
-  return part;
 }

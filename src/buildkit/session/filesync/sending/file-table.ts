@@ -15,6 +15,11 @@ export class FileTable {
   #start = new Uint32Array(257);
   #count = 0;
 
+  /** How many numbers there are. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Gives the next number to an entry that has no bytes to ask for. */
   skip(): void {
     this.#reserve(0);
@@ -37,7 +42,7 @@ export class FileTable {
 
   /** Takes a file: false when there is no such file, or it was taken already. */
   take(id: number): boolean {
-    const directory = id < this.#count ? (this.#directory[id] ?? taken) : taken;
+    const directory = id >= 0 && id < this.#count ? (this.#directory[id] ?? taken) : taken;
     if (directory >= taken) return false;
     this.#directory[id] = directory + taken;
     return true;

@@ -3,26 +3,28 @@
 import type { WireStat } from "../packets.ts";
 import { chunkBytes, goMode, type OpenFile, type Tree } from "../tree.ts";
 import type { Walker, WalkEntry } from "../walk.ts";
-import {
-  Batch,
-  chunkBuffer,
-  chunkBufferBytes,
-  chunkSpace,
-  framedChunk,
-  packedFileBytes,
-  type Outlet,
-} from "./batch.ts";
-import { ChunkPool, lent } from "./chunk-pool.ts";
+import { Batch, chunkSpace, framedChunk, packedFileBytes, type Outlet } from "./batch.ts";
+import type { Chunks } from "./chunk-pool.ts";
 import { FileTable } from "./file-table.ts";
 import { Pace } from "./pace.ts";
+
+/** What another sender has sent of the same list before. */
+export interface Sent {
+  /** How many entries; they keep their numbers. */
+  readonly entries: number;
+  /** First name of each file that has several. */
+  readonly links: ReadonlyMap<string, string>;
+}
 
 /** How a sender works on its thread. */
 export interface SenderOptions {
   readonly outlet: Outlet;
+  readonly chunks: Chunks;
   /** May big files be read synchronously? Never on the main thread. */
   readonly mayBlock: boolean;
   /** When reading a file failed: the sync is lost. */
   readonly onFailure: (error: unknown) => void;
+  readonly before?: Sent;
 }
 
 const filesAtOnce = 4;
@@ -38,9 +40,10 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #batch: Batch;
   readonly #files = new FileTable();
-  readonly #chunks = new ChunkPool(chunkBufferBytes(chunkBytes));
   /** First name of each file that has several. */
-  readonly #links = new Map<string, string>();
+  readonly #links: Map<string, string>;
+  /** Number of the first entry that is ours. */
+  readonly #first: number;
   /** Numbers of files that were asked for; those before `#next` are done or under way. */
   #wanted: number[] = [];
   #next = 0;
@@ -55,17 +58,31 @@ export class Sender {
   constructor(tree: Tree, options: SenderOptions) {
     this.#tree = tree;
     this.#options = options;
-    this.#batch = new Batch(options.outlet);
+    this.#batch = new Batch(options.outlet, options.chunks);
+    this.#links = new Map(options.before?.links);
+    this.#first = options.before?.entries ?? 0;
   }
 
-  /** Sends entries that were found already, then all that the walker finds, then the list's end. */
-  async list(found: readonly WalkEntry[], walker: Walker): Promise<void> {
-    for (const entry of found) {
-      const full = this.#entry(entry);
-      if (full !== undefined) await full;
-    }
+  /** All that is sent of the list so far, for who goes on with it. */
+  get sent(): Sent {
+    return { entries: this.#first + this.#files.count, links: this.#links };
+  }
+
+  /**
+   * Sends all that the walker finds, then the list's end. Before each step `leaves` may say that another one goes on from
+   * here. True: the list is complete.
+   */
+  async list(
+    walker: Walker,
+    leaves: (walker: Walker) => boolean | Promise<boolean> = () => false,
+  ): Promise<boolean> {
     const next: WalkEntry[] = [];
     while (!walker.done && !this.#stopped) {
+      const leaving = leaves(walker);
+      if (typeof leaving === "boolean" ? leaving : await this.#flushUntil(leaving)) {
+        await this.#batch.flush();
+        return false;
+      }
       walker.step(next);
       for (const entry of next) {
         const full = this.#entry(entry);
@@ -74,14 +91,15 @@ export class Sender {
       next.length = 0;
       if (this.#isLong()) await this.#giveWay();
     }
-    if (this.#stopped) return;
+    if (this.#stopped) return false;
     await this.#batch.stat(undefined);
     await this.#batch.flush();
+    return true;
   }
 
   /** A file is asked for: only what was listed can be, and only once. Throws RangeError for anything else. */
   request(id: number): void {
-    if (!this.#files.take(id)) throw new RangeError(`invalid file id ${id}`);
+    if (!this.#files.take(id - this.#first)) throw new RangeError(`invalid file id ${id}`);
     this.#wanted.push(id);
     if (this.#active < (this.#options.mayBlock ? 1 : filesAtOnce)) {
       this.#active++;
@@ -93,6 +111,12 @@ export class Sender {
   stop(): void {
     this.#stopped = true;
     this.#flushed.stop();
+  }
+
+  /** What is found already must not wait with us. */
+  async #flushUntil(leaving: Promise<boolean>): Promise<boolean> {
+    await this.#batch.flush();
+    return leaving;
   }
 
   #entry({ path, stat }: WalkEntry): Promise<void> | undefined {
@@ -136,7 +160,7 @@ export class Sender {
   }
 
   async #file(id: number): Promise<void> {
-    const file = this.#tree.open(this.#files.pathOf(id));
+    const file = this.#tree.open(this.#files.pathOf(id - this.#first));
     try {
       if (file !== undefined) {
         if (file.size <= packedFileBytes) await this.#packed(id, file);
@@ -165,7 +189,7 @@ export class Sender {
 
   async #chunked(id: number, file: OpenFile): Promise<void> {
     for (let position = 0; !this.#stopped; ) {
-      const chunk = chunkBuffer(chunkBytes);
+      const chunk = this.#options.chunks.take();
       const count = file.readSync(chunkSpace(chunk), position);
       position += count;
       if (count > 0) await this.#options.outlet(framedChunk(chunk, id, count));
@@ -176,12 +200,12 @@ export class Sender {
 
   /** Several reads are under way while one chunk is sent. */
   async #chunkedAhead(id: number, file: OpenFile): Promise<void> {
-    const ahead: { readonly chunk: Buffer<ArrayBuffer>; readonly count: Promise<number> }[] = [];
+    const ahead: { readonly chunk: Buffer; readonly count: Promise<number> }[] = [];
     let [position, next] = [0, 0];
     try {
       while (!this.#stopped) {
         while (ahead.length < readsAhead && (ahead.length === 0 || next < file.size)) {
-          const chunk = this.#chunks.take();
+          const chunk = this.#options.chunks.take();
           const count = file.read(chunkSpace(chunk), next);
           count.catch(() => {}); // awaited in its turn
           ahead.push({ chunk, count });
@@ -191,7 +215,7 @@ export class Sender {
         if (first === undefined) return;
         const count = await first.count;
         position += count;
-        if (count > 0) await this.#options.outlet(lent(framedChunk(first.chunk, id, count)));
+        if (count > 0) await this.#options.outlet(framedChunk(first.chunk, id, count));
         if (isEnd(count, chunkBytes, { position, size: file.size })) return;
         if (position !== next - ahead.length * chunkBytes) {
           // A short read in the middle: what was read ahead does not follow on it.

@@ -2,56 +2,70 @@
 // own time: 100,000 entries take 0.8 s here, and 5.6 s with promises on the main thread.
 import { parentPort, workerData } from "node:worker_threads";
 import { diskTree } from "../disk-tree.ts";
-import { Walker } from "../walk.ts";
-import { Sender } from "./sender.ts";
+import { Walker, type WalkPosition } from "../walk.ts";
+import type { Outlet } from "./batch.ts";
+import { Sender, type Sent } from "./sender.ts";
+import { WorkerChunks } from "./shared-chunks.ts";
 import { faultOf, type FromWorker, type ToWorker, type WorkerTask } from "./thread-messages.ts";
 
 /** Posted and not taken yet; more would only fill memory. */
-const maxUntakenBytes = 4 * 1024 * 1024;
+const maxUntakenBytes = 2 * 1024 * 1024;
 
-function work({ folder, selection }: WorkerTask, port: NonNullable<typeof parentPort>): void {
+function work(
+  { folder, selection, memory }: WorkerTask,
+  port: NonNullable<typeof parentPort>,
+): void {
   const post = (message: FromWorker, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer);
   const onFailure = (error: unknown): void => post({ kind: "failed", fault: faultOf(error) });
   let untaken = 0;
   let taken: (() => void) | undefined;
   let room: Promise<void> | undefined;
-  const tree = diskTree(folder.root, { excludes: folder.excludes });
-  const sender = new Sender(tree, {
-    mayBlock: true,
-    onFailure,
-    outlet(frames) {
-      untaken += frames.length;
-      post({ kind: "frames", frames }, [frames.buffer]);
-      if (untaken > maxUntakenBytes) room ??= new Promise((resolve) => (taken = resolve));
-      return room;
-    },
-  });
-  port.on("message", (message: ToWorker) => {
+  const chunks = new WorkerChunks(memory);
+  const outlet: Outlet = (frames) => {
+    untaken += frames.length;
+    const { buffer, byteOffset: from, length } = frames;
+    // Of this one nothing else is read, so that it may leave.
+    if (buffer instanceof ArrayBuffer)
+      post({ kind: "frames", frames: new Uint8Array(buffer, from, length) }, [buffer]);
+    else post({ kind: "chunk", chunk: chunks.indexOf(frames), from, length });
+    if (untaken > maxUntakenBytes) room ??= new Promise((resolve) => (taken = resolve));
+    return room;
+  };
+  let sender: Sender | undefined;
+  const begin = (position: WalkPosition, before: Sent): void => {
+    const tree = diskTree(folder.root, { excludes: folder.excludes });
+    const walker = new Walker(tree, selection);
+    walker.seek(position);
+    sender = new Sender(tree, { mayBlock: true, chunks, onFailure, outlet, before });
+    sender.list(walker).then(() => post({ kind: "listed" }), onFailure);
+  };
+  const obey = (message: ToWorker): void => {
     switch (message.kind) {
+      case "begin":
+        begin(message.position, message.before);
+        break;
       case "request":
-        try {
-          for (const id of message.ids) sender.request(id);
-        } catch (error) {
-          onFailure(error);
-        }
+        for (const id of message.ids) sender?.request(id);
         break;
       case "taken":
         untaken -= message.bytes;
+        chunks.give(message.chunks);
         if (untaken > maxUntakenBytes / 2) break;
         room = undefined;
         taken?.();
         taken = undefined;
         break;
     }
+  };
+  port.on("message", (message: ToWorker) => {
+    try {
+      obey(message);
+    } catch (error) {
+      onFailure(error);
+    }
   });
-  sender.list([], new Walker(tree, selection)).then(() => post({ kind: "listed" }), onFailure);
+  post({ kind: "ready" });
 }
 
-if (parentPort !== null) {
-  try {
-    work(workerData as WorkerTask, parentPort);
-  } catch (error) {
-    parentPort.postMessage({ kind: "failed", fault: faultOf(error) } satisfies FromWorker);
-  }
-}
+if (parentPort !== null) work(workerData as WorkerTask, parentPort);
