@@ -6,7 +6,7 @@ import type { KubeClient } from "../kube/client.ts";
 import { isApiError } from "../kube/errors.ts";
 import { isControlledBy, keyOf, type KubeObject } from "../kube/object.ts";
 import {
-  deployments,
+  replicaSets,
   networkPolicies,
   podDisruptionBudgets,
   services,
@@ -28,7 +28,7 @@ export interface ActDeps {
 }
 
 const types: Readonly<Record<string, ResourceType>> = {
-  Deployment: deployments,
+  ReplicaSet: replicaSets,
   StatefulSet: statefulSets,
   Service: services,
   NetworkPolicy: networkPolicies,

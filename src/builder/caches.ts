@@ -8,14 +8,14 @@ import { ResourceCache, type CacheOptions } from "../kube/cache.ts";
 import type { ListWatcher } from "../kube/client.ts";
 import { keyOf, type KubeObject } from "../kube/object.ts";
 import {
-  deployments,
+  replicaSets,
   networkPolicies,
   podDisruptionBudgets,
   pods,
   resourceType,
   services,
   statefulSets,
-  type Deployment,
+  type ReplicaSet,
   type NetworkPolicy,
   type PodDisruptionBudget,
   type Pod,
@@ -38,7 +38,7 @@ export const clusterBuilders = resourceType<StoredBuilder>({ ...clusterBuilderKi
 export interface BuilderCaches {
   readonly builders: ResourceCache<StoredBuilder>;
   readonly clusterBuilders: ResourceCache<StoredBuilder>;
-  readonly deployments: ResourceCache<Deployment>;
+  readonly replicaSets: ResourceCache<ReplicaSet>;
   readonly statefulSets: ResourceCache<StatefulSet>;
   readonly services: ResourceCache<Service>;
   readonly networkPolicies: ResourceCache<NetworkPolicy>;
@@ -63,7 +63,7 @@ export function builderCaches(
   return {
     builders: new ResourceCache({ ...common, type: builders }),
     clusterBuilders: new ResourceCache({ ...common, type: clusterBuilders }),
-    deployments: new ResourceCache({ ...owned, type: deployments }),
+    replicaSets: new ResourceCache({ ...owned, type: replicaSets }),
     statefulSets: new ResourceCache({ ...owned, type: statefulSets }),
     services: new ResourceCache({ ...owned, type: services }),
     networkPolicies: new ResourceCache({ ...owned, type: networkPolicies }),

@@ -28,6 +28,8 @@ export interface DecideInput {
   readonly defaultConfig: string | undefined;
   /** Of the Secrets and ConfigMaps that its pods use; see kubernetes/contents.ts. */
   readonly contentFingerprint?: string | undefined;
+  /** Instances that the workload is to have; see lifecycle/plan.ts. Default: as many as there are, or the driver's. */
+  readonly replicas?: number | undefined;
   /** Whether any instance has a run: evictions have to wait then. */
   readonly isBusy: boolean;
   /** Why what the pods use cannot be read. */
@@ -70,7 +72,8 @@ export function decide(world: BuilderWorld, input: DecideInput): Decision {
     const remove = live.filter(isStaying);
     return { ...nothing, remove, settled: remove.length === 0 };
   }
-  const rendered = render(world, driver, input);
+  const replicas = input.replicas ?? workloads[0]?.spec?.replicas;
+  const rendered = render(world, driver, { ...input, replicas });
   if ("problem" in rendered) return { ...nothing, problem: rendered.problem };
   if (input.contentProblem !== undefined) return { ...nothing, problem: input.contentProblem };
   const { desired } = rendered;
@@ -105,6 +108,7 @@ export function render(
     kilnNamespace: input.kilnNamespace,
     owner: controlledBy(world.object),
     driver,
+    replicas: input.replicas,
     buildkitd: spec.buildkitd,
     config: config.text,
     images: input.images,

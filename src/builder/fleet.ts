@@ -22,6 +22,7 @@ import {
   type NotReady,
 } from "./instance.ts";
 import type { Prober } from "./health/probe.ts";
+import { capacityOf } from "./lifecycle/fleet-state.ts";
 import { mainProblem } from "./status.ts";
 import { podPlace, remotePlace, type TargetDeps } from "./health/targets.ts";
 import { ownedBy } from "./world.ts";
@@ -66,12 +67,34 @@ export class FleetBell {
   }
 }
 
+/** Instances that were given the one run that they are for, until their pods are marked with it. */
+export class SpentInstances {
+  readonly #ids = new Map<string, Set<string>>();
+
+  add(ref: BuilderRef, id: string): void {
+    const key = builderKey(ref);
+    this.#ids.set(key, new Set([...(this.#ids.get(key) ?? []), id]));
+  }
+
+  of(ref: BuilderRef): ReadonlySet<string> {
+    return this.#ids.get(builderKey(ref)) ?? new Set();
+  }
+
+  /** Forgets all but these, which are there. */
+  keep(ref: BuilderRef, ids: readonly string[]): void {
+    const kept = ids.filter((id) => this.of(ref).has(id));
+    if (kept.length === 0) this.#ids.delete(builderKey(ref));
+    else this.#ids.set(builderKey(ref), new Set(kept));
+  }
+}
+
 /** What a `CachedFleet` reads from. */
 export interface FleetDeps extends TargetDeps {
   readonly caches: BuilderCaches;
   readonly prober: Prober;
   readonly loads: InstanceLoads;
   readonly bell: FleetBell;
+  readonly spent: SpentInstances;
   /** Somebody is about to use an instance: its Builder may have become busy. */
   readonly onUse: (ref: BuilderRef) => void;
 }
@@ -117,7 +140,15 @@ export class CachedFleet implements Fleet {
     if (object.metadata.deletionTimestamp !== undefined) {
       return { reason: "Terminating", message: `${name} is being deleted.` };
     }
+    const spec = this.spec(ref);
+    if (spec?.drain === true) {
+      const message = `spec.drain of ${name} is set: it takes no new run.`;
+      return { reason: "Draining", message };
+    }
     const instances = this.#facts(ref);
+    if (instances.length === 0 && spec?.kubernetes?.scaling !== undefined) {
+      return { reason: "ScalingUp", message: `${name} has no instance now: one is being started.` };
+    }
     if (instances.some((instance) => instance.ready && !instance.terminating)) return undefined;
     return (
       mainProblem({ instances, problem: undefined }) ??
@@ -130,12 +161,14 @@ export class CachedFleet implements Fleet {
 
   instances(ref: BuilderRef): Instance[] {
     const object = storedBuilder(this.#deps.caches, ref);
-    const capacity = this.spec(ref)?.maxConcurrentRuns;
-    if (object === undefined || capacity === undefined) return [];
+    const spec = this.spec(ref);
+    if (object === undefined || spec === undefined) return [];
+    const capacity = capacityOf(spec);
+    const spent = spec.kubernetes?.isolation === "PerRun" ? this.#deps.spent.of(ref) : new Set();
     const isLeaving = object.metadata.deletionTimestamp !== undefined;
     return this.#facts(ref).map((facts) => ({
       id: facts.id,
-      ready: facts.ready && !isLeaving,
+      ready: facts.ready && !isLeaving && !spec.drain && !spent.has(facts.id),
       ...(facts.problem === undefined ? {} : facts.problem),
       platforms: facts.daemon?.platforms ?? [],
       ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
@@ -145,8 +178,8 @@ export class CachedFleet implements Fleet {
   }
 
   async place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place> {
-    this.#deps.onUse(ref);
     const spec = this.spec(ref);
+    this.#use(ref, instanceId, spec);
     if (spec?.remote !== undefined && instanceId === remoteInstance) {
       return await remotePlace(ref, spec, this.#deps, signal);
     }
@@ -165,6 +198,16 @@ export class CachedFleet implements Fleet {
     });
   }
 
+  demand(ref: BuilderRef): void {
+    this.#deps.onUse(ref);
+  }
+
+  cancelsRuns(ref: BuilderRef): boolean {
+    const object = storedBuilder(this.#deps.caches, ref);
+    const isLeaving = object?.metadata.deletionTimestamp !== undefined;
+    return isLeaving && this.spec(ref)?.deletionPolicy === "CancelRuns";
+  }
+
   onChange(listener: (ref: BuilderRef) => void): () => void {
     return this.#deps.bell.add(listener);
   }
@@ -174,6 +217,11 @@ export class CachedFleet implements Fleet {
     queued: (ref: BuilderRef) => number,
   ): void {
     this.#deps.loads.report(running, queued);
+  }
+
+  #use(ref: BuilderRef, instanceId: string, spec: BuilderSpec | undefined): void {
+    if (spec?.kubernetes?.isolation === "PerRun") this.#deps.spent.add(ref, instanceId);
+    this.#deps.onUse(ref);
   }
 
   #facts(ref: BuilderRef): InstanceFacts[] {

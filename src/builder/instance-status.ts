@@ -13,6 +13,7 @@ import type { GcRule as DaemonGcRule } from "../buildkit/client-types.ts";
 import type { DiskFacts } from "./health/disk.ts";
 import type { DaemonFacts } from "./health/probe.ts";
 import type { InstanceFacts } from "./health/facts.ts";
+import { capacityOf } from "./lifecycle/fleet-state.ts";
 import { oneLine, type Problem } from "./health/problem.ts";
 
 /** What an instance's status is made of besides its facts. */
@@ -38,7 +39,7 @@ export function instanceStatus(
     state: stateOf(facts),
     ...(problem === undefined ? {} : textOf(problem)),
     ...(facts.daemon === undefined ? {} : daemonStatus(facts.daemon)),
-    slots: input.spec?.maxConcurrentRuns,
+    slots: input.spec && capacityOf(input.spec),
     running,
     idleSince: running > 0 ? undefined : (before?.idleSince ?? timestamp(input.now)),
     outdated: facts.outdated === true ? true : undefined,

@@ -64,6 +64,10 @@ export interface Fleet {
    * `InstanceGone` when it will not come back, `InstanceNotRunning`, `TLSSecretUnreadable`, ….
    */
   place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place>;
+  /** A run waits for this Builder: it may have to start an instance. */
+  demand(ref: BuilderRef): void;
+  /** Whether it is being deleted, and its running builds are to be cancelled. */
+  cancelsRuns(ref: BuilderRef): boolean;
   /** Rings when an instance comes, goes or changes. Returns the function that ends it. */
   onChange(listener: (ref: BuilderRef) => void): () => void;
   /** The driver of runs says once how to count: for the numbers in status. */

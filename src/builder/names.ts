@@ -19,6 +19,14 @@ export const storageHashAnnotation = "kiln.build/storage-hash";
 export const configAnnotation = "kiln.build/buildkitd.toml";
 /** Pod annotation: hash of what the Secrets and ConfigMaps hold that the pod uses. */
 export const contentAnnotation = "kiln.build/content-hash";
+/** Pod annotation: why and since when the instance takes no new run, `Roll 2026-01-31T08:00:00Z`. */
+export const drainingAnnotation = "kiln.build/draining";
+/** Of Kubernetes: a ReplicaSet that shrinks deletes the pods with the lowest number first. */
+export const deletionCostAnnotation = "controller.kubernetes.io/pod-deletion-cost";
+/** On a Builder: instances to have ready before runs come; see `prewarmed`. */
+export const prewarmAnnotation = "kiln.build/prewarm";
+/** On a Builder while its instances have runs, so that deleting it lets them end. */
+export const runsFinalizer = "kiln.build/runs";
 /** Secret with the server certificate of all Builders of a namespace. Fixed: RBAC names it. */
 export const serverTlsSecret = "kiln-builder-tls";
 /** Secret with Kiln's certificate authority, in Kiln's own namespace. Fixed: RBAC names it. */

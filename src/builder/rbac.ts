@@ -11,8 +11,8 @@ export const rules: readonly PolicyRule[] = [
     scope: "Cluster",
     apiGroups: ["kiln.build"],
     resources: ["builders", "clusterbuilders"],
-    verbs: ["get", "list", "watch"],
-    why: "Reads what is asked for.",
+    verbs: ["get", "list", "watch", "patch"],
+    why: "Reads what is asked for, and keeps a finalizer on a Builder while its instances have runs.",
   },
   {
     scope: "Cluster",
@@ -31,7 +31,7 @@ export const rules: readonly PolicyRule[] = [
   {
     scope: "Cluster",
     apiGroups: ["apps"],
-    resources: ["deployments", "statefulsets"],
+    resources: ["replicasets", "statefulsets"],
     verbs: made,
     why: "Runs buildkitd in the Builder's namespace.",
   },
@@ -60,8 +60,8 @@ export const rules: readonly PolicyRule[] = [
     scope: "Cluster",
     apiGroups: [""],
     resources: ["pods"],
-    verbs: ["get", "list", "watch"],
-    why: "Finds the instances and why one does not start.",
+    verbs: ["get", "list", "watch", "patch", "delete"],
+    why: "Finds the instances and why one does not start; marks those that drain, and deletes those that are to be replaced.",
   },
   {
     scope: "Cluster",

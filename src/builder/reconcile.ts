@@ -3,6 +3,7 @@
 
 import type { Logger } from "pino";
 import { findCondition } from "../api/condition.ts";
+import { durationMs } from "../api/schema.ts";
 import type { BuilderStatus } from "../api/v1alpha1/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { EventSink } from "../kube/events.ts";
@@ -12,11 +13,15 @@ import { act } from "./act.ts";
 import type { BuilderCaches } from "./caches.ts";
 import { readContents } from "./contents.ts";
 import { decide, render, type DecideInput, type Decision, type Written } from "./decide.ts";
-import type { InstanceLoads } from "./fleet.ts";
+import type { InstanceLoads, SpentInstances } from "./fleet.ts";
 import { builderRefOf } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { references } from "./kubernetes/references.ts";
 import { templateHashOf } from "./kubernetes/workload.ts";
+import { carryOut, cutLate } from "./lifecycle/carry-out.ts";
+import { holdWhileBusy } from "./lifecycle/farewell.ts";
+import { type FleetInput, fleetState } from "./lifecycle/fleet-state.ts";
+import type { FleetState } from "./lifecycle/plan.ts";
 import type { Identities } from "./pki/identities.ts";
 import type { Prober } from "./health/probe.ts";
 import { cacheOf, report } from "./report.ts";
@@ -31,6 +36,7 @@ export interface ReconcileDeps {
   readonly prober: Prober;
   readonly identities: Identities;
   readonly loads: InstanceLoads;
+  readonly spent: SpentInstances;
   readonly events: EventSink;
   /** Carries `builder`. */
   readonly log: Logger;
@@ -70,12 +76,22 @@ export async function reconcileBuilder(
   const targets: TargetDeps = deps;
   const daemons = probeTargets(world, targets);
   deps.prober.watch(key, daemons);
-  if (world.object.metadata.deletionTimestamp !== undefined) return done;
+  deps.spent.keep(
+    ref,
+    world.owned.pods.map(({ metadata }) => metadata.name),
+  );
+  const isBusy = world.instances.some(({ id }) => deps.loads.running(ref, id) > 0);
+  await holdWhileBusy(world, isBusy, deps, signal);
+  if (world.object.metadata.deletionTimestamp !== undefined)
+    return isBusy ? await leave(world, deps, signal) : done;
 
   await serverTls(world, deps, signal);
   const contents = await contentsOf(world, deps, signal);
-  const isBusy = world.instances.some(({ id }) => deps.loads.running(ref, id) > 0);
-  const decision = decide(world, { ...deps, ...contents, isBusy });
+  // A controller that has just started knows nothing yet: that is no news about the Builder, and nothing to act on.
+  const isUnasked = daemons.some(({ id }) => deps.prober.result(key, id) === undefined);
+  const fleet = isUnasked ? undefined : fleetOf(world, { ...deps, ...contents, isBusy });
+  const replicas = fleet && (await carryOut(world, fleet, deps, signal));
+  const decision = decide(world, { ...deps, ...contents, isBusy, replicas });
   const refused = await act(
     world.object,
     decision,
@@ -87,12 +103,54 @@ export async function reconcileBuilder(
     },
     signal,
   );
-  // A controller that has just started knows nothing yet: that is no news about the Builder.
-  const isUnasked = daemons.some(({ id }) => deps.prober.result(key, id) === undefined);
   if (isUnasked && wasReady(world)) return after(movingMs);
-  const status = statusOf(world, decision, refused ?? decision.problem ?? world.problem, deps);
+  const problem = refused ?? decision.problem ?? world.problem;
+  const status = statusOf(world, { decision, problem, fleet }, deps);
   const isWritten = await report(world, status, deps, signal);
-  return next(world, { decision, status, isWritten });
+  return next(world, { decision, status, isWritten, fleet });
+}
+
+/** Of a Builder that is being deleted and still has runs: they end, are cancelled by their own slice, or are cut. */
+async function leave(
+  world: BuilderWorld,
+  deps: ReconcileDeps,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const fleet = fleetState(world, fleetInput(world, "", deps));
+  if (fleet !== undefined) await cutLate(world, fleet, deps, signal);
+  const status = statusOf(world, { decision: leaving, problem: undefined, fleet }, deps);
+  await report(world, status, deps, signal);
+  return after(movingMs);
+}
+
+const leaving: Decision = {
+  remove: [],
+  apply: [],
+  templateHash: undefined,
+  settled: true,
+  usesContents: false,
+};
+
+/** The fleet, with instances judged by what the pods should be; undefined without pods, or while that is not known. */
+function fleetOf(
+  world: BuilderWorld,
+  deps: ReconcileDeps & Pick<DecideInput, "contentFingerprint" | "contentProblem" | "isBusy">,
+): FleetState | undefined {
+  const driver = world.spec?.kubernetes;
+  if (driver === undefined || deps.contentProblem !== undefined) return undefined;
+  const rendered = render(world, driver, deps);
+  const hash = "problem" in rendered ? undefined : templateHashOf(rendered.desired);
+  return hash === undefined ? undefined : fleetState(world, fleetInput(world, hash, deps));
+}
+
+function fleetInput({ ref }: BuilderWorld, templateHash: string, deps: ReconcileDeps): FleetInput {
+  return {
+    templateHash,
+    running: (id) => deps.loads.running(ref, id),
+    queued: deps.loads.queued(ref),
+    spent: deps.spent.of(ref),
+    now: deps.now(),
+  };
 }
 
 /** Agents read a renewed certificate by themselves: the pods do not roll. */
@@ -116,7 +174,7 @@ async function contentsOf(
   if (spec?.kubernetes === undefined) return {};
   const rendered = render(world, spec.kubernetes, deps);
   if ("problem" in rendered) return {};
-  const pod = rendered.desired.spec?.template.spec;
+  const pod = rendered.desired.spec?.template?.spec;
   const { serviceAccountName } = spec;
   const reader = { client: deps.client, namespace, serviceAccountName };
   const contents = await readContents(pod === undefined ? [] : references(pod), reader, signal);
@@ -125,10 +183,15 @@ async function contentsOf(
     : { contentFingerprint: contents.fingerprint };
 }
 
+interface Judged {
+  readonly decision: Decision;
+  readonly problem: BuilderWorld["problem"];
+  readonly fleet: FleetState | undefined;
+}
+
 function statusOf(
   world: BuilderWorld,
-  decision: Decision,
-  problem: BuilderWorld["problem"],
+  { decision, problem, fleet }: Judged,
   deps: ReconcileDeps,
 ): BuilderStatus {
   const { templateHash } = decision;
@@ -148,10 +211,18 @@ function statusOf(
     problem,
     isRolledOut: decision.settled && (templateHash === undefined || stale.size === 0),
     templateHash,
+    wanted: fleet?.wanted ?? instancesOf(world),
+    isLeaving: world.object.metadata.deletionTimestamp !== undefined,
     running: (id) => deps.loads.running(world.ref, id),
     queued: deps.loads.queued(world.ref),
     now: deps.now(),
   });
+}
+
+/** Instances that there should be, when the fleet cannot be judged: as many as it was told last. */
+function instancesOf({ owned, spec }: BuilderWorld): number {
+  const { replicas, scaling } = spec?.kubernetes ?? {};
+  return owned.workloads[0]?.spec?.replicas ?? replicas ?? scaling?.min ?? 1;
 }
 
 function wasReady(world: BuilderWorld): boolean {
@@ -163,22 +234,33 @@ interface Looked {
   readonly decision: Decision;
   readonly status: BuilderStatus;
   readonly isWritten: boolean;
+  readonly fleet: FleetState | undefined;
 }
 
-function next(world: BuilderWorld, { decision, status, isWritten }: Looked): Outcome {
+function next(world: BuilderWorld, { decision, status, isWritten, fleet }: Looked): Outcome {
   const has = (wanted: string): boolean =>
     status.conditions?.some(({ type }) => type === wanted) === true;
-  if (!decision.settled || !isWritten || has("Reconciling")) return after(movingMs);
+  const isDraining = has("Draining");
+  if (!decision.settled || !isWritten || has("Reconciling") || isDraining) return after(movingMs);
   const isBusy = (status.runningRuns ?? 0) + (status.queuedRuns ?? 0) > 0;
   if (isBusy || (has("Stalled") && world.spec !== undefined)) return after(busyMs);
-  return after(decision.usesContents ? contentMs : idleMs);
+  return after(Math.min(idleLeftMs(world, fleet), decision.usesContents ? contentMs : idleMs));
+}
+
+/** Until the first idle instance has been idle for long enough. */
+function idleLeftMs({ spec }: BuilderWorld, fleet: FleetState | undefined): number {
+  const { scaling } = spec?.kubernetes ?? {};
+  if (scaling === undefined || fleet === undefined) return Number.POSITIVE_INFINITY;
+  const timeoutMs = durationMs(scaling.idleTimeout);
+  const left = fleet.members.map(({ idleMs: is }) => timeoutMs - is).filter((ms) => ms > 0);
+  return Math.min(...left);
 }
 
 function isKnown(object: KubeObject, caches: BuilderCaches): boolean {
   const key = keyOf(object.metadata);
   switch (object.kind) {
-    case "Deployment":
-      return caches.deployments.get(key) !== undefined;
+    case "ReplicaSet":
+      return caches.replicaSets.get(key) !== undefined;
     case "StatefulSet":
       return caches.statefulSets.get(key) !== undefined;
     case "Service":

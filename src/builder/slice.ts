@@ -11,7 +11,7 @@ import type { Priority } from "../runtime/queue.ts";
 import type { ResourceCache } from "../kube/cache.ts";
 import type { KubeObject } from "../kube/object.ts";
 import {
-  deployments,
+  replicaSets,
   networkPolicies,
   podDisruptionBudgets,
   pods,
@@ -28,7 +28,7 @@ import {
   type BuilderCaches,
 } from "./caches.ts";
 import type { Written } from "./decide.ts";
-import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
+import { CachedFleet, FleetBell, InstanceLoads, SpentInstances } from "./fleet.ts";
 import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { Identities } from "./pki/identities.ts";
@@ -72,6 +72,7 @@ export function createBuilders(o: BuildersOptions): Builders {
   const identities = new Identities({ client, namespace: o.namespace, now });
   const loads = new InstanceLoads();
   const bell = new FleetBell();
+  const spent = new SpentInstances();
   const prober = new Prober({
     connect: daemonProbe,
     clock: systemClock,
@@ -81,7 +82,8 @@ export function createBuilders(o: BuildersOptions): Builders {
       bell.ring(builderRefOf(key));
     },
   });
-  const common = { client, caches, prober, identities, loads, kilnNamespace: o.namespace };
+  const kilnNamespace = o.namespace;
+  const common = { client, caches, prober, identities, loads, spent, kilnNamespace };
   const written = new Map<string, Written>();
   const deps = {
     ...common,
@@ -148,7 +150,7 @@ export function builderFeeds(caches: BuilderCaches): readonly BuilderFeed[] {
   return [
     feed(caches.builders, builders, own),
     feed(caches.clusterBuilders, clusterBuilders, own),
-    feed(caches.deployments, deployments, owner),
+    feed(caches.replicaSets, replicaSets, owner),
     feed(caches.statefulSets, statefulSets, owner),
     feed(caches.services, services, owner),
     feed(caches.networkPolicies, networkPolicies, owner),

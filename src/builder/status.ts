@@ -26,8 +26,12 @@ export interface StatusInput {
   /** Whether all objects are as wanted and all pods are of the newest template. */
   readonly isRolledOut: boolean;
   readonly templateHash: string | undefined;
+  /** Instances that there should be now. */
+  readonly wanted: number;
   readonly running: (instanceId: string) => number;
   readonly queued: number;
+  /** The Builder is being deleted, and has runs. */
+  readonly isLeaving?: boolean;
   readonly now: Date;
 }
 
@@ -35,7 +39,7 @@ export interface StatusInput {
 export function builderStatus(input: StatusInput): BuilderStatus {
   const { spec } = input;
   const ready = input.instances.filter((instance) => instance.ready);
-  const total = totalOf(spec);
+  const total = spec === undefined ? 0 : input.wanted;
   const version = oldest(ready.flatMap(({ daemon }) => (daemon?.version ? [daemon.version] : [])));
   const platforms = [...new Set(ready.flatMap(({ daemon }) => daemon?.platforms ?? []))];
   const instances = input.instances
@@ -71,35 +75,64 @@ export function mainProblem(
   );
 }
 
-function totalOf(spec: BuilderSpec | undefined): number {
-  if (spec === undefined) return 0;
-  return spec.kubernetes?.replicas ?? 1;
-}
-
 function conditions(input: StatusInput, ready: number, total: number): Condition[] {
   const problem = mainProblem(input);
+  const drain = drainState(input);
+  const isMoving = drain?.ready === undefined && (ready < total || !input.isRolledOut);
+  const passing: Record<string, Said | undefined> = {
+    DiskPressure: pressure(input),
+    Draining: drain?.draining,
+    Stalled: undefined,
+    Reconciling: undefined,
+  };
+  if (problem !== undefined && needsPerson(problem.reason)) passing["Stalled"] = textOf(problem);
+  else if (isMoving) passing["Reconciling"] = movingText(input, problem);
   const at = { now: input.now, observedGeneration: input.generation };
-  let list = setCondition(input.previous?.conditions, readyState(ready, total, problem), at);
-  const full = input.instances.filter((one) => one.problem?.reason === "DiskPressure");
-  list =
-    full[0]?.problem === undefined
-      ? removeCondition(list, "DiskPressure")
-      : setCondition(
-          list,
-          { type: "DiskPressure", status: "True", ...textOf(full[0].problem) },
-          at,
-        );
-  const isStalled = problem !== undefined && needsPerson(problem.reason);
-  const isMoving = !isStalled && (ready < total || !input.isRolledOut);
-  list = isStalled
-    ? setCondition(list, { type: "Stalled", status: "True", ...textOf(problem) }, at)
-    : removeCondition(list, "Stalled");
-  return isMoving
-    ? setCondition(list, { type: "Reconciling", status: "True", ...movingText(input, problem) }, at)
-    : removeCondition(list, "Reconciling");
+  const readiness = drain?.ready ?? readyState(ready, total, problem);
+  let list = setCondition(input.previous?.conditions, readiness, at);
+  for (const [type, said] of Object.entries(passing)) {
+    list =
+      said === undefined
+        ? removeCondition(list, type)
+        : setCondition(list, { type, status: "True", ...said }, at);
+  }
+  return list;
+}
+
+function pressure({ instances }: StatusInput): Said | undefined {
+  const full = instances.find((one) => one.problem?.reason === "DiskPressure")?.problem;
+  return full && textOf(full);
+}
+
+interface Said {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Whether the Builder as a whole, or some of its instances, takes no new run. */
+function drainState(
+  input: StatusInput,
+): { readonly draining: Said; readonly ready?: ConditionState } | undefined {
+  const running = input.instances.reduce((sum, { id }) => sum + input.running(id), 0);
+  const rest = `${running} ${running === 1 ? "run is" : "runs are"} left to end.`;
+  if (input.isLeaving === true || input.spec?.drain === true) {
+    const reason = input.isLeaving === true ? "Terminating" : "DrainRequested";
+    const why = input.isLeaving === true ? "It is being deleted" : "spec.drain is set";
+    const message = `${why}: no new run is taken, and ${rest}`;
+    const ready: ConditionState = { type: "Ready", status: "False", reason: "Draining", message };
+    return { draining: { reason, message }, ready };
+  }
+  const drained = input.instances.filter((one) => one.draining !== undefined && !one.terminating);
+  if (drained.length === 0) return undefined;
+  const message = `${drained.length} of ${input.instances.length} instances take no new run: they go once theirs end.`;
+  return { draining: { reason: "InstancesDraining", message } };
 }
 
 function readyState(ready: number, total: number, problem: Problem | undefined): ConditionState {
+  if (total === 0 && problem === undefined) {
+    const message = "No instance runs now: the next run starts one.";
+    return { type: "Ready", status: "True", reason: "ScaledToZero", message };
+  }
   if (ready === 0) {
     const starting = { reason: "Starting" as const, message: "The instances are being created." };
     return { type: "Ready", status: "False", ...textOf(problem ?? starting) };

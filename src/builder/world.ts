@@ -90,8 +90,7 @@ export async function gather(
   const warnings = await warningsOf(owned, spec, from, signal);
   const instances = owned.pods.map((pod) => podInstance(pod, answer(pod.metadata.name), warnings));
   const [workload] = owned.workloads;
-  const wanted = spec.kubernetes?.replicas ?? 0;
-  const lacksPods = workload !== undefined && livePods(owned).length < wanted;
+  const lacksPods = workload !== undefined && livePods(owned).length < replicasOf(workload);
   const problem = lacksPods ? workloadProblem(workload, warnings) : undefined;
   return { ...base, spec, problem, instances };
 }
@@ -103,7 +102,7 @@ export function ownedBy(object: StoredBuilder, caches: BuilderCaches): Owned {
     list.filter((one) => isControlledBy(one, object));
   return {
     workloads: [
-      ...mine(caches.deployments.byIndex(byBuilder, key)),
+      ...mine(caches.replicaSets.byIndex(byBuilder, key)),
       ...mine(caches.statefulSets.byIndex(byBuilder, key)),
     ],
     services: mine(caches.services.byIndex(byBuilder, key)),
@@ -135,6 +134,10 @@ function isKubernetes(object: StoredBuilder): boolean {
   return typeof spec === "object" && spec !== null && "kubernetes" in spec;
 }
 
+function replicasOf({ spec }: Workload): number {
+  return spec?.replicas ?? 0;
+}
+
 function livePods(owned: Owned): Pod[] {
   return owned.pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
 }
@@ -159,9 +162,8 @@ async function warningsOf(
 ): Promise<Warning[]> {
   const questions: string[] = [];
   const [workload] = owned.workloads;
-  const wanted = spec.kubernetes?.replicas ?? 0;
-  // A Deployment says why in a condition, a StatefulSet only in Events.
-  if (workload?.kind === "StatefulSet" && livePods(owned).length < wanted) {
+  // A ReplicaSet says why in a condition, a StatefulSet only in Events.
+  if (workload?.kind === "StatefulSet" && livePods(owned).length < replicasOf(workload)) {
     questions.push(`involvedObject.uid=${workload.metadata.uid ?? ""}`);
   }
   for (const pod of livePods(owned)) {

@@ -166,7 +166,7 @@ function attend(world: RunWorld, attempt: Attempt): Step {
   const { run, job } = world;
   if (job === undefined) return isDeleting(run) ? giveUp(run) : resume(world, attempt);
   if (job.state === "finished") return settle(world, attempt, job.outcome);
-  if (isDeleting(run) || run.spec.cancel || isLate(world))
+  if (isDeleting(run) || run.spec.cancel || isLate(world) || world.isEvicted === true)
     return { kind: "cancel", ref: attempt.ref };
   if (!job.followed) return { kind: "adopt", ref: attempt.ref };
   return { kind: "watch", recheckMs: untilDeadlineMs(world) };
@@ -217,6 +217,8 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   if (run.spec.cancel)
     return { kind: "finish", result: "Cancelled", attempt, failure: cancelled() };
   if (isLate(world)) return { kind: "finish", result: "Failed", attempt, failure: timedOut(run) };
+  if (world.isEvicted === true)
+    return { kind: "finish", result: "Cancelled", attempt, failure: evicted() };
   return lose(world, { ref });
 }
 
@@ -276,6 +278,14 @@ function cancelled(): SolveFailure {
     class: "User",
     reason: "Cancelled",
     message: "The run was cancelled by spec.cancel.",
+  });
+}
+
+function evicted(): SolveFailure {
+  return failure({
+    class: "Builder",
+    reason: "BuilderDeleted",
+    message: "The Builder was deleted, and its deletionPolicy cancels running builds.",
   });
 }
 

@@ -63,6 +63,8 @@ export interface RunWorld {
   /** For an open attempt without a job: what the daemon says, and how long this process has been asking. */
   readonly memory?: Memory;
   readonly orphanedMs?: number;
+  /** Of an open attempt: its Builder is being deleted with `deletionPolicy: CancelRuns`. */
+  readonly isEvicted?: boolean;
 }
 
 /** What `gather` reads from. */
@@ -85,10 +87,15 @@ export async function gather(
   const base: RunWorld = { run, now, limits: from.limits, plan: planned(run) };
   if (isTerminal(run)) return base;
   const attempt = openAttempt(run);
-  if (attempt !== undefined) return { ...base, ...(await jobOf(run, attempt, from, signal)) };
+  if (attempt !== undefined) {
+    const job = await jobOf(run, attempt, from, signal);
+    return { ...base, ...job, isEvicted: isEvicted(run, attempt, from.fleet) };
+  }
   const builder = builderView(run, from.fleet);
   if (builder === undefined) return base;
-  return { ...base, builder, ...turnOf(base, builder, from.book) };
+  const turn = turnOf(base, builder, from.book);
+  if (turn.turn?.kind === "wait") from.fleet.demand(builder.ref);
+  return { ...base, builder, ...turn };
 }
 
 function planned(run: BuildRun): SolvePlan | SolveFailure {
@@ -119,9 +126,16 @@ function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<Ru
   const waits = nextAttemptMs(run) > now.getTime();
   const ends =
     spec.cancel || metadata.deletionTimestamp !== undefined || now.getTime() >= deadlineMs(run);
-  if (waits || ends || builder.notReady !== undefined || !("request" in world.plan)) return {};
+  if (waits || ends || !("request" in world.plan)) return {};
+  // Also while no instance is ready: what waits is what a Builder grows by.
   const affinity = affinityOf(run, builder.spec);
   return { turn: book.turn({ run, builder: builder.ref, instances: builder.instances, affinity }) };
+}
+
+/** Whether its Builder is being deleted, and cancels its runs. */
+function isEvicted(run: BuildRun, { builder }: Attempt, fleet: Fleet): boolean {
+  const ref = fleet.find(builder, run.metadata.namespace ?? "");
+  return ref !== undefined && fleet.cancelsRuns(ref);
 }
 
 /** The key by which an instance is chosen: what runs with the same cache have in common, or nothing (Random). */

@@ -3,7 +3,6 @@
 
 import type {
   V1ConfigMap,
-  V1Deployment,
   V1EndpointSlice,
   V1Lease,
   V1Namespace,
@@ -11,6 +10,7 @@ import type {
   V1Node,
   V1PersistentVolumeClaim,
   V1Pod,
+  V1ReplicaSet,
   V1PodDisruptionBudget,
   V1Secret,
   V1Service,
@@ -56,7 +56,7 @@ export type Wire<T> = T extends Date
 export type Builtin<T> = KubeObject & Omit<Wire<T>, "apiVersion" | "kind" | "metadata">;
 
 export type Pod = Builtin<V1Pod>;
-export type Deployment = Builtin<V1Deployment>;
+export type ReplicaSet = Builtin<V1ReplicaSet>;
 export type StatefulSet = Builtin<V1StatefulSet>;
 export type Service = Builtin<V1Service>;
 export type Secret = Builtin<V1Secret>;
@@ -95,7 +95,7 @@ export const persistentVolumeClaims = builtin<PersistentVolumeClaim>(
   "PersistentVolumeClaim",
   "persistentvolumeclaims",
 );
-export const deployments = builtin<Deployment>("apps/v1", "Deployment", "deployments");
+export const replicaSets = builtin<ReplicaSet>("apps/v1", "ReplicaSet", "replicasets");
 export const statefulSets = builtin<StatefulSet>("apps/v1", "StatefulSet", "statefulsets");
 export const events = builtin<Event>("events.k8s.io/v1", "Event", "events");
 export const leases = builtin<Lease>("coordination.k8s.io/v1", "Lease", "leases");

@@ -165,23 +165,23 @@ describe("Builders", () => {
     assert.notEqual(fresh?.metadata.uid, old?.metadata.uid);
   });
 
-  it("comes back after its pod, its Deployment or its policy was deleted, or it was scaled by hand", async () => {
+  it("comes back after its pod, its ReplicaSet or its policy was deleted, or it was scaled by hand", async () => {
     const [pod] = await pods("rootless");
     await cluster.kubectl(["delete", "pod", pod?.metadata.name ?? "", "-n", ns, "--wait=false"]);
     await becomes("rootless", "True InstancesReady");
-    await cluster.kubectl(["scale", "deployment/builder-rootless", "-n", ns, "--replicas=0"]);
+    await cluster.kubectl(["scale", "replicaset/builder-rootless", "-n", ns, "--replicas=0"]);
     await cluster.until("the replica", async () => {
-      const deployment = await json<{ spec: { replicas: number } }>(
-        "deployment",
+      const replicaSet = await json<{ spec: { replicas: number } }>(
+        "replicaset",
         "builder-rootless",
         "-n",
         ns,
       );
-      return deployment.spec.replicas === 1;
+      return replicaSet.spec.replicas === 1;
     });
     await cluster.kubectl([
       "delete",
-      "deployment,networkpolicy,service",
+      "replicaset,networkpolicy,service",
       "builder-rootless",
       "-n",
       ns,
@@ -216,13 +216,13 @@ describe("Builders", () => {
     await becomes("privileged", "True InstancesReady");
   });
 
-  it("becomes a StatefulSet when it gets storage, and leaves no Deployment", async () => {
+  it("becomes a StatefulSet when it gets storage, and leaves no ReplicaSet", async () => {
     await cluster.apply(
       ns,
       manifest("privileged", { security: "Privileged", storage: { size: "1Gi" } }),
     );
-    await cluster.until("the Deployment to go", async () => {
-      return (await cluster.kubectl(["get", "deployment", "-n", ns, "-o", "name"])).includes(
+    await cluster.until("the ReplicaSet to go", async () => {
+      return (await cluster.kubectl(["get", "replicaset", "-n", ns, "-o", "name"])).includes(
         "builder-privileged",
       )
         ? undefined
@@ -368,7 +368,7 @@ describe("Builders", () => {
 
   it("takes everything with it when it is deleted: pods, volumes, Service, policy and, with the last, the certificate", async () => {
     await cluster.kubectl(["delete", "builder", "--all", "-n", ns]);
-    const kinds = "pods,deployments,replicasets,statefulsets,services,networkpolicies,pvc";
+    const kinds = "pods,replicasets,statefulsets,services,networkpolicies,pvc";
     await cluster.until("everything to go", async () => {
       const left = await cluster.kubectl(["get", kinds, "-n", ns, "-o", "name"]);
       const certificate = await cluster.kubectl([

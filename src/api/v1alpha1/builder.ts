@@ -47,6 +47,18 @@ export const BuilderSpec = z
       .max(256)
       .default(4)
       .describe("How many runs an instance builds at once; the others wait in the queue."),
+    drain: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Take no new runs. Those that run have kubernetes.drainTimeout to end; what is left then is started again once the Builder takes runs, or elsewhere.",
+      ),
+    deletionPolicy: z
+      .enum(["WaitForRuns", "CancelRuns"])
+      .default("WaitForRuns")
+      .describe(
+        "What becomes of running builds when the Builder is deleted. WaitForRuns: they have kubernetes.drainTimeout to end; runs that are cut then wait for a Builder of this name. CancelRuns: they are cancelled.",
+      ),
     serviceAccountName: ObjectName.default("default").describe(
       "Service account with whose rights the Secrets named here are read. For a ClusterBuilder: in the namespace of Kiln.",
     ),

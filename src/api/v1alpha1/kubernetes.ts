@@ -57,6 +57,26 @@ const Storage = z.object({
     .describe("What happens to the volume of an instance that goes because there are fewer."),
 });
 
+const Scaling = z
+  .object({
+    min: z.int().min(0).max(64).default(0).describe("Instances that are kept without any run."),
+    max: z.int().min(1).max(64).describe("Instances at most."),
+    idleTimeout: duration("1s", "24h")
+      .default("10m")
+      .describe("How long an instance without runs is kept."),
+    maxStarting: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(4)
+      .describe("Instances that may be starting at once."),
+  })
+  .meta(
+    rules(
+      cel("self.min <= self.max", "min must not be larger than max: lower it or raise max", ".min"),
+    ),
+  );
+
 /** Driver `kubernetes`: buildkitd pods that Kiln makes. */
 export const KubernetesDriver = z
   .object({
@@ -80,8 +100,17 @@ export const KubernetesDriver = z
       .int()
       .min(1)
       .max(64)
-      .default(1)
-      .describe("How many buildkitd instances run. Each has a cache of its own."),
+      .optional()
+      .describe(
+        "How many buildkitd instances run, always. Each has a cache of its own. Default: 1, without scaling.",
+      ),
+    scaling: Scaling.optional().describe("Instances that come and go with the runs."),
+    isolation: z
+      .enum(["Shared", "PerRun"])
+      .default("Shared")
+      .describe(
+        "PerRun: each run has an instance of its own, which is deleted after it. Needs scaling; no cache is kept on a volume.",
+      ),
     loadBalance: z
       .enum(["Sticky", "Random"])
       .default("Sticky")
@@ -188,6 +217,16 @@ export const KubernetesDriver = z
         "!has(self.storage) || !has(self.tmpfs)",
         "storage and tmpfs are both places for the cache: remove one",
         ".tmpfs",
+      ),
+      cel(
+        "!has(self.scaling) || !has(self.replicas)",
+        "replicas and scaling both say how many instances there are: remove one",
+        ".replicas",
+      ),
+      cel(
+        "self.isolation != 'PerRun' || (has(self.scaling) && !has(self.storage))",
+        "isolation PerRun makes an instance for each run: set scaling, and remove storage",
+        ".isolation",
       ),
       cel(
         "!self.automountServiceAccountToken || has(self.serviceAccountName)",

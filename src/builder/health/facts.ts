@@ -5,6 +5,7 @@ import type { RemoteDriver } from "../../api/v1alpha1/index.ts";
 import type { Pod } from "../../kube/types.ts";
 import { podProblem, type Warning } from "../kubernetes/reasons.ts";
 import { kilnContainers } from "../kubernetes/containers.ts";
+import { drainOf, drainText } from "../lifecycle/drain-mark.ts";
 import { agentPort } from "../names.ts";
 import type { DaemonFacts, ProbeResult } from "./probe.ts";
 import type { Problem } from "./problem.ts";
@@ -19,11 +20,19 @@ export interface InstanceFacts {
   readonly terminating: boolean;
   /** Its pod is of an older template. Not told by who does not know the newest. */
   readonly outdated?: boolean;
+  /** BuildKit answers, whether or not the instance takes runs. */
+  readonly answers: boolean;
+  /** Its agent takes no job any more. */
+  readonly fenced: boolean;
+  /** It takes no new run, by a decision of Kiln's that is written on its pod. */
+  readonly draining?: Drain;
   /** Why it is not ready. */
   readonly problem?: Problem;
   /** What BuildKit last said about itself. */
   readonly daemon?: DaemonFacts;
 }
+
+type Drain = NonNullable<ReturnType<typeof drainOf>>;
 
 /** The id of a remote Builder's only instance. */
 export const remoteInstance = "remote-0";
@@ -53,23 +62,37 @@ export function podInstance(
   warnings: readonly Warning[] = [],
 ): InstanceFacts {
   const id = pod.metadata.name;
-  const terminating = pod.metadata.deletionTimestamp !== undefined;
   const running = runningPod(pod);
-  const ofCluster = podProblem(pod, warnings);
-  const starting: Problem = { reason: "Starting", message: `BuildKit in pod ${id} is starting.` };
-  const ofDaemon = problemOf(answer, starting.message);
-  // A daemon that has not begun to listen refuses: no reason to worry before its startup probe has passed.
-  const problem =
-    ofCluster ??
-    (ofDaemon !== undefined && !hasStarted(pod) && mayPass(ofDaemon) ? starting : ofDaemon);
+  const trouble = troubleOf(pod, answer, warnings);
+  const draining = drainOf(pod);
+  const problem: Problem | undefined =
+    trouble ?? (draining && { reason: "Draining", message: drainText(id, draining.why) });
   return {
     id,
     ready: problem === undefined && running !== undefined,
-    terminating,
+    terminating: pod.metadata.deletionTimestamp !== undefined,
+    answers: running !== undefined && (trouble === undefined || isUp(trouble)),
+    fenced: trouble?.reason === "Draining",
+    ...(draining === undefined ? {} : { draining }),
     ...(running === undefined ? {} : { address: running.address }),
     ...(problem === undefined ? {} : { problem }),
     ...daemonOf(running === undefined || !hasDaemon(pod) ? undefined : answer),
   };
+}
+
+/** What the cluster and the daemon have to complain about. */
+function troubleOf(
+  pod: Pod,
+  answer: ProbeResult | undefined,
+  warnings: readonly Warning[],
+): Problem | undefined {
+  const message = `BuildKit in pod ${pod.metadata.name} is starting.`;
+  const starting: Problem = { reason: "Starting", message };
+  const ofCluster = podProblem(pod, warnings);
+  if (ofCluster !== undefined) return ofCluster;
+  const ofDaemon = problemOf(answer, message);
+  // A daemon that has not begun to listen refuses: no reason to worry before its startup probe has passed.
+  return ofDaemon !== undefined && !hasStarted(pod) && mayPass(ofDaemon) ? starting : ofDaemon;
 }
 
 /** The instance behind a remote address. */
@@ -83,9 +106,16 @@ export function remoteInstanceFacts(
     address: driver.endpoint,
     ready: problem === undefined,
     terminating: false,
+    answers: problem === undefined,
+    fenced: false,
     ...(problem === undefined ? {} : { problem }),
     ...daemonOf(answer),
   };
+}
+
+/** What a daemon says that answers. */
+function isUp({ reason }: Problem): boolean {
+  return reason === "Draining" || reason === "DiskPressure";
 }
 
 function hasDaemon(pod: Pod): boolean {

@@ -25,6 +25,8 @@ export interface RenderInput {
   readonly kilnNamespace: string;
   readonly owner: OwnerReference;
   readonly driver: KubernetesDriver;
+  /** Instances that there are to be now. Default: what the driver begins with. */
+  readonly replicas?: number | undefined;
   /** The files of its registries are mounted; what else it says is in `config`. */
   readonly buildkitd?: Buildkitd | undefined;
   /** buildkitd.toml, whole. */

@@ -1,8 +1,7 @@
-// What runs a Builder's pods? A Deployment while their state may be lost with them, a StatefulSet when
-// each replica keeps its cache on a volume. Pure.
+// What runs a Builder's pods? A ReplicaSet while their state may be lost with them, a StatefulSet when
+// each replica keeps its cache on a volume. Neither replaces a pod by itself: Kiln rolls. Pure.
 
-import type { Deployment, StatefulSet } from "../../kube/types.ts";
-import { durationMs } from "../../api/schema.ts";
+import type { ReplicaSet, StatefulSet } from "../../kube/types.ts";
 import {
   selectorLabels,
   storageHashAnnotation,
@@ -17,13 +16,13 @@ import { podTemplate, type PodTemplate } from "./pod.ts";
 type Claim = NonNullable<NonNullable<StatefulSet["spec"]>["volumeClaimTemplates"]>[number];
 
 /** The one workload of a Builder. */
-export type Workload = Deployment | StatefulSet;
+export type Workload = ReplicaSet | StatefulSet;
 
 /** The workload that a Builder asks for, as it is sent with server-side apply. */
 export function workload(input: RenderInput): Workload {
   const template = podTemplate(input);
   return input.driver.storage === undefined
-    ? deployment(input, template)
+    ? replicaSet(input, template)
     : statefulSet(input, template, input.driver.storage);
 }
 
@@ -48,22 +47,21 @@ function metadata(input: RenderInput, template: PodTemplate, more: Record<string
   };
 }
 
-function deployment(input: RenderInput, template: PodTemplate): Deployment {
+function replicaSet(input: RenderInput, template: PodTemplate): ReplicaSet {
   return {
     apiVersion: "apps/v1",
-    kind: "Deployment",
+    kind: "ReplicaSet",
     metadata: metadata(input, template),
     spec: {
-      replicas: input.driver.replicas,
+      replicas: replicasOf(input),
       selector: { matchLabels: selectorLabels(input.ref) },
       template,
-      // The new instance answers before the old one goes: an edit never leaves a Builder without any.
-      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      // Longer than buildkitd may take, or Kubernetes calls the roll stuck before it is.
-      progressDeadlineSeconds: durationMs(input.driver.startupTimeout) / 1000 + 480,
-      revisionHistoryLimit: 1,
     },
-  } as Deployment;
+  } as ReplicaSet;
+}
+
+function replicasOf({ replicas, driver }: RenderInput): number {
+  return replicas ?? driver.replicas ?? driver.scaling?.min ?? 1;
 }
 
 function statefulSet(
@@ -77,13 +75,14 @@ function statefulSet(
     kind: "StatefulSet",
     metadata: metadata(input, template, { [storageHashAnnotation]: contentHash(claim) }),
     spec: {
-      replicas: input.driver.replicas,
+      replicas: replicasOf(input),
       serviceName: workloadName(input.ref),
       selector: { matchLabels: selectorLabels(input.ref) },
       template,
       volumeClaimTemplates: [claim],
       podManagementPolicy: "Parallel",
-      updateStrategy: { type: "RollingUpdate" },
+      // Kiln itself deletes the pods of older templates, when their builds are done.
+      updateStrategy: { type: "OnDelete" },
       persistentVolumeClaimRetentionPolicy: {
         whenDeleted: storage.whenDeleted,
         whenScaled: storage.whenScaled,

@@ -120,6 +120,11 @@ const valid: readonly (readonly [name: string, manifest: Manifest])[] = [
   ["a BuildRun over http", run({ context: { git: { url: "http://127.0.0.1:3000/shop/a.git" } } })],
   ["the shortest Builder", pods()],
   ["a Builder with every field of its pods", fullBuilder],
+  ["a Builder that scales", pods({ scaling: { max: 8 }, isolation: "PerRun" })],
+  [
+    "a Builder that drains and cancels its runs",
+    builder({ kubernetes: {}, drain: true, deletionPolicy: "CancelRuns" }),
+  ],
   ["a Builder in memory", pods({ tmpfs: { size: "2Gi" }, security: "UserNamespace" })],
   [
     "a Builder elsewhere",

@@ -25,7 +25,7 @@ import {
   configMaps,
   coreEvents,
   customResourceDefinitions as crds,
-  deployments,
+  replicaSets,
   namespaces,
   pods,
   secrets,
@@ -210,8 +210,8 @@ export class Kiln {
   }
 
   /** The workload of Builder `main`, once it is there. */
-  async workload(namespace: string, kind: "Deployment" | "StatefulSet" = "Deployment") {
-    const type = kind === "Deployment" ? deployments : statefulSets;
+  async workload(namespace: string, kind: "ReplicaSet" | "StatefulSet" = "ReplicaSet") {
+    const type = kind === "ReplicaSet" ? replicaSets : statefulSets;
     return await until(`the ${kind} in ${namespace}`, async () => {
       return (await this.client.get<never>(
         type as never,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  deployments,
+  replicaSets,
   networkPolicies,
   secrets,
   services,
@@ -42,7 +42,7 @@ describe("a Builder of pods on a real API server", () => {
     await kiln.builder(namespace, spec);
     await kiln.workload(
       namespace,
-      spec.kubernetes?.storage === undefined ? "Deployment" : "StatefulSet",
+      spec.kubernetes?.storage === undefined ? "ReplicaSet" : "StatefulSet",
     );
     return namespace;
   }
@@ -59,7 +59,7 @@ describe("a Builder of pods on a real API server", () => {
     const namespace = await aBuilder();
     const at = { namespace, name: "builder-main" };
     const owner = await kiln.client.get(builders, { namespace, name: "main" }, soon());
-    for (const type of [deployments, services, networkPolicies]) {
+    for (const type of [replicaSets, services, networkPolicies]) {
       const object = await until(
         type.kind,
         async () => await kiln.client.get(type as typeof services, at, soon()),
@@ -115,14 +115,14 @@ describe("a Builder of pods on a real API server", () => {
     );
   });
 
-  it("says that quota forbids its pods: from the Deployment, and from Events of the StatefulSet", async () => {
+  it("says that quota forbids its pods: from the ReplicaSet, and from Events of the StatefulSet", async () => {
     const message = 'pods "x" is forbidden: exceeded quota: small';
     const plain = await aBuilder();
     const conditions = [
       { type: "ReplicaFailure", status: "True", reason: "FailedCreate", message },
     ];
     await kiln.client.applyStatus(
-      deployments,
+      replicaSets,
       { metadata: { namespace: plain, name: "builder-main" }, status: { conditions } } as never,
       { fieldManager: "test" },
       soon(),
@@ -175,7 +175,7 @@ describe("a Builder of pods on a real API server", () => {
     const at = { namespace, name: "builder-main" };
     const vandal = { fieldManager: "vandal" };
     await kiln.client.apply(
-      deployments,
+      replicaSets,
       { metadata: at, spec: { replicas: 0 } } as never,
       vandal,
       soon(),
@@ -183,18 +183,18 @@ describe("a Builder of pods on a real API server", () => {
     await until("its replicas", async () =>
       (await kiln.workload(namespace)).spec.replicas === 1 ? true : undefined,
     );
-    const stripped = await kiln.client.get(deployments, at, soon());
+    const stripped = await kiln.client.get(replicaSets, at, soon());
     assert.ok(stripped !== undefined);
     await kiln.client.replace(
-      deployments,
+      replicaSets,
       { ...stripped, metadata: { ...stripped.metadata, labels: {} } },
       soon(),
     );
     await until("its labels", async () => {
-      const object = await kiln.client.get(deployments, at, soon());
+      const object = await kiln.client.get(replicaSets, at, soon());
       return object?.metadata.labels?.["kiln.build/builder"] === "main" ? true : undefined;
     });
-    for (const type of [deployments, services, networkPolicies]) {
+    for (const type of [replicaSets, services, networkPolicies]) {
       const uid = (await kiln.client.get(type as typeof services, at, soon()))?.metadata.uid;
       await kiln.client.delete(type as typeof services, at, soon());
       await until(`another ${type.kind}`, async () => {
@@ -204,7 +204,7 @@ describe("a Builder of pods on a real API server", () => {
     }
   });
 
-  it("turns from Deployment to StatefulSet and to a remote daemon, and leaves nothing of what it was", async () => {
+  it("turns from ReplicaSet to StatefulSet and to a remote daemon, and leaves nothing of what it was", async () => {
     const namespace = await aBuilder();
     const at = { namespace, name: "builder-main" };
     await kiln.builder(namespace, {
@@ -212,18 +212,18 @@ describe("a Builder of pods on a real API server", () => {
     });
     await kiln.workload(namespace, "StatefulSet");
     // Nobody collects garbage here: an object that waits for its dependents is as good as gone.
-    const isLeaving = async (type: typeof deployments): Promise<true | undefined> => {
+    const isLeaving = async (type: typeof replicaSets): Promise<true | undefined> => {
       const object = await kiln.client.get(type, at, soon());
       return object === undefined || object.metadata.deletionTimestamp !== undefined
         ? true
         : undefined;
     };
-    await until("the Deployment to go", async () => await isLeaving(deployments));
+    await until("the ReplicaSet to go", async () => await isLeaving(replicaSets));
     await kiln.builder(namespace, { remote: { endpoint: "unix:///nowhere.sock" } });
     for (const type of [statefulSets, services, networkPolicies]) {
       await until(
         `the ${type.kind} to go`,
-        async () => await isLeaving(type as typeof deployments),
+        async () => await isLeaving(type as typeof replicaSets),
       );
     }
     await kiln.becomes(namespace, "False ConnectionRefused", ({ driver }) => driver === "Remote");
@@ -267,7 +267,7 @@ describe("a Builder of pods on a real API server", () => {
       const at = { namespace, name: "builder-main" };
       const objects = await Promise.all([
         kiln.client.get(builders, { namespace, name: "main" }, soon()),
-        ...[deployments, services, networkPolicies].map((type) =>
+        ...[replicaSets, services, networkPolicies].map((type) =>
           kiln.client.get(type as typeof services, at, soon()),
         ),
         kiln.client.get(secrets, { namespace, name: "kiln-builder-tls" }, soon()),

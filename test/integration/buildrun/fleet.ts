@@ -21,6 +21,8 @@ export interface TestBuilder {
 
 /** Honours everything of `Fleet`. */
 export class TestFleet implements Fleet {
+  /** Whether its Builder is being deleted, and cancels its runs. */
+  cancels = false;
   readonly #builders = new Map<string, TestBuilder>();
   readonly #listeners = new Set<(ref: BuilderRef) => void>();
   running: (ref: BuilderRef, instance: string) => { readonly running: number } = () => ({
@@ -65,6 +67,12 @@ export class TestFleet implements Fleet {
     if (instance !== undefined) return { kind: "daemon", endpoint: instance.endpoint };
     const message = `Instance ${instanceId} is gone.`;
     throw new KilnError({ class: "Builder", reason: "InstanceGone", message, retryable: true });
+  }
+
+  demand(): void {}
+
+  cancelsRuns(): boolean {
+    return this.cancels;
   }
 
   onChange(listener: (ref: BuilderRef) => void): () => void {

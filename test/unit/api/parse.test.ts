@@ -117,7 +117,7 @@ describe("parseBuilder", () => {
         imagePullPolicy: "IfNotPresent",
         imagePullSecrets: [],
         security: "Rootless",
-        replicas: 1,
+        isolation: "Shared",
         loadBalance: "Sticky",
         startupTimeout: "2m",
         topologySpreadConstraints: [],
@@ -130,6 +130,8 @@ describe("parseBuilder", () => {
       },
       allow: { entitlements: [] },
       defaultLoad: false,
+      drain: false,
+      deletionPolicy: "WaitForRuns",
       maxConcurrentRuns: 4,
       serviceAccountName: "default",
     });

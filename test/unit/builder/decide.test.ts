@@ -21,7 +21,7 @@ function world(spec: BuilderSpecInput, live: readonly KubeObject[] = []): Builde
     namespace: "shop",
     problem: undefined,
     owned: {
-      workloads: of("Deployment", "StatefulSet"),
+      workloads: of("ReplicaSet", "StatefulSet"),
       services: of("Service"),
       networkPolicies: of("NetworkPolicy"),
       disruptionBudgets: of("PodDisruptionBudget"),
@@ -62,7 +62,7 @@ const withStorage: BuilderSpecInput = {
 describe("what is written for a Builder", () => {
   it("everything, when nothing is there", () => {
     const decision = decide(world(kubernetes), input);
-    assert.deepEqual(kinds(decision.apply), ["Service", "NetworkPolicy", "Deployment"]);
+    assert.deepEqual(kinds(decision.apply), ["Service", "NetworkPolicy", "ReplicaSet"]);
     assert.equal(decision.settled, false);
   });
 
@@ -96,26 +96,28 @@ describe("what is written for a Builder", () => {
 
   it("the workload, when somebody scaled it by hand", () => {
     const live = created(kubernetes);
-    const deployment = live.find(({ kind }) => kind === "Deployment") as {
+    const replicaSet = live.find(({ kind }) => kind === "ReplicaSet") as {
       spec?: { replicas?: number };
     };
-    if (deployment.spec !== undefined) deployment.spec.replicas = 0;
-    assert.deepEqual(kinds(decide(world(kubernetes, live), input).apply), ["Deployment"]);
+    if (replicaSet.spec !== undefined) replicaSet.spec.replicas = 0;
+    const asked = { ...input, replicas: 1 };
+    assert.deepEqual(kinds(decide(world(kubernetes, live), asked).apply), ["ReplicaSet"]);
+    assert.deepEqual(decide(world(kubernetes, live), input).apply, [], "as many as there are");
   });
 
   it("an object whose labels were damaged, even if its generation is what we left", () => {
     const live = created(kubernetes).map((object) =>
-      object.kind === "Deployment"
+      object.kind === "ReplicaSet"
         ? { ...object, metadata: { ...object.metadata, labels: {} } }
         : object,
     );
     const desired = decide(world(kubernetes), input).apply.find(
-      ({ kind }) => kind === "Deployment",
+      ({ kind }) => kind === "ReplicaSet",
     );
     assert.ok(desired !== undefined);
-    const written = new Map([["uid-Deployment", { hash: hashOf(desired), generation: 1 }]]);
+    const written = new Map([["uid-ReplicaSet", { hash: hashOf(desired), generation: 1 }]]);
     assert.deepEqual(kinds(decide(world(kubernetes, live), { ...input, written }).apply), [
-      "Deployment",
+      "ReplicaSet",
     ]);
   });
 
@@ -125,7 +127,7 @@ describe("what is written for a Builder", () => {
     const live = JSON.parse(
       JSON.stringify(desired.map(stored)).replace('"1000m"', '"1"'),
     ) as KubeObject[];
-    assert.deepEqual(kinds(decide(world(spec, live), input).apply), ["Deployment"]);
+    assert.deepEqual(kinds(decide(world(spec, live), input).apply), ["ReplicaSet"]);
     const written = new Map(
       desired.map((object) => [`uid-${object.kind}`, { hash: hashOf(object), generation: 1 }]),
     );
@@ -135,7 +137,7 @@ describe("what is written for a Builder", () => {
       metadata: { ...object.metadata, generation: 2 },
     }));
     const after = decide(world(spec, edited), { ...input, written });
-    assert.deepEqual(kinds(after.apply), ["Deployment"], "somebody changed it since");
+    assert.deepEqual(kinds(after.apply), ["ReplicaSet"], "somebody changed it since");
   });
 
   it("the controller's buildkitd.toml, unless the Builder brings its own", () => {
@@ -150,9 +152,9 @@ describe("what is written for a Builder", () => {
 });
 
 describe("what is removed for a Builder", () => {
-  it("the Deployment, once storage is asked for", () => {
+  it("the ReplicaSet, once storage is asked for", () => {
     const decision = decide(world(withStorage, created(kubernetes)), input);
-    assert.deepEqual(kinds(decision.remove), ["Deployment"]);
+    assert.deepEqual(kinds(decision.remove), ["ReplicaSet"]);
     assert.deepEqual(kinds(decision.apply), ["StatefulSet"]);
   });
 
@@ -183,7 +185,7 @@ describe("what is removed for a Builder", () => {
       world({ remote: { endpoint: "tcp://there:1" } }, created(kubernetes)),
       input,
     );
-    assert.deepEqual(kinds(decision.remove).sort(), ["Deployment", "NetworkPolicy", "Service"]);
+    assert.deepEqual(kinds(decision.remove).sort(), ["NetworkPolicy", "ReplicaSet", "Service"]);
     assert.deepEqual(decision.apply, []);
   });
 

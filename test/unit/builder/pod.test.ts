@@ -168,7 +168,7 @@ describe("a pod of a Builder has", () => {
 describe("labels and annotations of a Builder", () => {
   const input = aRender({ labels: { team: "shop" }, annotations: { "a.example/b": "c" } });
   const objects = {
-    Deployment: workload(input),
+    ReplicaSet: workload(input),
     Service: service(input),
     NetworkPolicy: networkPolicy(input),
   };
@@ -182,7 +182,7 @@ describe("labels and annotations of a Builder", () => {
 
   it("are in no selector", () => {
     const selectors = [
-      objects.Deployment.spec?.selector,
+      objects.ReplicaSet.spec?.selector,
       objects.Service.spec?.selector,
       objects.NetworkPolicy.spec?.podSelector,
     ];

@@ -245,7 +245,7 @@ describe("why a workload has no pods", () => {
     ["anything else", "Internal error occurred", "CreateFailed"],
   ];
   for (const [what, message, reason] of refusals) {
-    it(`because of ${what}, told by the Deployment`, () => {
+    it(`because of ${what}, told by the ReplicaSet`, () => {
       const problem = workloadProblem(failing(message));
       assert.equal(problem?.reason, reason);
       assert.ok(problem?.message.includes(message.slice(0, 40)));

@@ -27,6 +27,7 @@ function input(over: Partial<StatusInput> = {}): StatusInput {
     instances: [],
     problem: undefined,
     isRolledOut: true,
+    wanted: 2,
     templateHash: "abc",
     running: () => 0,
     queued: 0,
@@ -94,7 +95,7 @@ const cases: readonly Case[] = [
   {
     name: "an old pod is leaving while the new one answers",
     over: {
-      spec: aSpec({ kubernetes: {} }),
+      wanted: 1,
       instances: [
         good,
         podInstance(aPod({}, { name: "old", deletionTimestamp: "2026-01-01T00:00:00Z" }), anAnswer),
@@ -179,6 +180,58 @@ describe("the life of an instance in status", () => {
     assert.equal(findCondition(status.conditions, "Ready")?.status, "True");
     const after = builderStatus(input({ previous: status, instances: [good] }));
     assert.equal(findCondition(after.conditions, "DiskPressure"), undefined);
+  });
+});
+
+describe("a Builder that drains", () => {
+  const running = (): number => 2;
+  const draining = (over: Partial<StatusInput>) => {
+    const { conditions } = builderStatus(input(over));
+    const is = findCondition(conditions, "Draining");
+    const ready = findCondition(conditions, "Ready");
+    const moving = findCondition(conditions, "Reconciling") !== undefined;
+    return {
+      is: is?.reason,
+      message: is?.message,
+      ready: `${ready?.status} ${ready?.reason}`,
+      moving,
+    };
+  };
+
+  it("as a whole says how many runs are left", () => {
+    const spec = aSpec({ kubernetes: {}, drain: true });
+    const said = draining({ spec, instances: [good], running });
+    const message = "spec.drain is set: no new run is taken, and 2 runs are left to end.";
+    assert.deepEqual(said, {
+      is: "DrainRequested",
+      message,
+      ready: "False Draining",
+      moving: false,
+    });
+  });
+
+  it("because it is deleted says so", () => {
+    const said = draining({ instances: [good], running, isLeaving: true });
+    assert.deepEqual([said.is, said.ready], ["Terminating", "False Draining"]);
+  });
+
+  it("in part stays Ready", () => {
+    const marks = { "kiln.build/draining": "ScaleDown 2026-01-01T00:00:00Z" };
+    const leaving = podInstance(aPod({}, { name: "b", annotations: marks }), anAnswer);
+    const said = draining({ instances: [good, leaving], wanted: 1 });
+    assert.deepEqual(
+      [said.is, said.ready, said.moving],
+      ["InstancesDraining", "True InstancesReady", false],
+    );
+    assert.equal(builderStatus(input({ instances: [leaving] })).instances?.[0]?.state, "Draining");
+  });
+
+  it("is Ready without instances when none is wanted", () => {
+    const { conditions } = builderStatus(input({ wanted: 0 }));
+    assert.deepEqual(
+      conditions?.map(({ type, status, reason }) => [type, status, reason]),
+      [["Ready", "True", "ScaledToZero"]],
+    );
   });
 });
 

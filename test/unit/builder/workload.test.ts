@@ -120,7 +120,7 @@ describe("the hash of the pod template", () => {
     const object = workload(aRender());
     assert.equal(
       templateHashOf(object),
-      object.spec?.template.metadata?.annotations?.["kiln.build/template-hash"],
+      object.spec?.template?.metadata?.annotations?.["kiln.build/template-hash"],
     );
   });
 });

@@ -111,6 +111,24 @@ const cases: readonly (readonly [string, RunWorld, Expected])[] = [
     { kind: "cancel", ref: `${uid}-1` },
   ],
   [
+    "cancels a running job when its Builder is deleted and says so",
+    aWorld({ run: aRunningRun(), job: running(), isEvicted: true }),
+    { kind: "cancel", ref: `${uid}-1` },
+  ],
+  [
+    "says that the Builder was deleted when that ended the job",
+    aWorld({
+      run: aRunningRun(),
+      job: finished({ kind: "cancelled", finishedAt: at(3).toISOString() }),
+      isEvicted: true,
+    }),
+    {
+      kind: "finish",
+      result: "Cancelled",
+      failure: { class: "Builder", reason: "BuilderDeleted" },
+    },
+  ],
+  [
     "cancels a running job at its deadline",
     aWorld({ run: aRunningRun({ spec: { timeout: "10s" } }), job: running(), now: at(11) }),
     { kind: "cancel" },

@@ -1,0 +1,32 @@
+// What holds a Builder that is deleted while its instances have runs? A finalizer, there only as long as they do: an idle
+// Builder never hangs, not even without Kiln.
+
+import type { KubeClient } from "../../kube/client.ts";
+import { builders, clusterBuilders, type BuilderCaches } from "../caches.ts";
+import { runsFinalizer } from "../names.ts";
+import { cacheOf } from "../report.ts";
+import type { BuilderWorld } from "../world.ts";
+
+/** What holding needs. */
+export interface HoldDeps {
+  readonly client: Pick<KubeClient, "setFinalizers">;
+  readonly caches: BuilderCaches;
+}
+
+/** Puts the finalizer on, or takes it off. One that is being deleted gets none. */
+export async function holdWhileBusy(
+  { ref, object }: Pick<BuilderWorld, "ref" | "object">,
+  isBusy: boolean,
+  { client, caches }: HoldDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const { finalizers = [], deletionTimestamp } = object.metadata;
+  const isHeld = finalizers.includes(runsFinalizer);
+  if (isHeld === isBusy || (isBusy && deletionTimestamp !== undefined)) return;
+  const next = isBusy
+    ? [...finalizers, runsFinalizer]
+    : finalizers.filter((name) => name !== runsFinalizer);
+  const type = ref.kind === "ClusterBuilder" ? clusterBuilders : builders;
+  const updated = await client.setFinalizers(type, object, next, signal);
+  if (updated !== undefined) cacheOf({ ref }, caches).wrote(updated);
+}
