@@ -23,9 +23,10 @@ WORKDIR /kiln
 ENV NODE_ENV=production
 COPY --link package.json ./
 COPY --link crds crds
+COPY --link entrypoint.sh ./
 COPY --link --from=build /kiln/node_modules node_modules
 COPY --link --from=build /kiln/dist dist
 # The number, not a name: Kubernetes can tell that it is not root. Only /tmp has to be writable.
 USER 65532:65532
-ENTRYPOINT ["node", "dist/cli/main.js"]
+ENTRYPOINT ["/kiln/entrypoint.sh"]
 CMD ["controller"]

@@ -16,7 +16,13 @@ export interface KilnImage {
 }
 
 /** Everything that `Dockerfile` copies, and itself. */
-const inputs = ["Dockerfile", "package.json", "package-lock.json", "tsconfig.base.json"];
+const inputs = [
+  "Dockerfile",
+  "entrypoint.sh",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.base.json",
+];
 const folders = ["src", "crds"];
 
 function inputHash(): string {
