@@ -28,7 +28,7 @@ export interface SshKey {
 
 /** Attributes of an entry of the request that hold secrets: they join it where the daemon is asked, and nowhere else. */
 export interface HiddenAttrs {
-  readonly list: "imports" | "exports" | "outputs";
+  readonly list: "imports" | "exports" | "outputs" | "frontend";
   readonly index: number;
   readonly attrs: Readonly<Record<string, string>>;
 }

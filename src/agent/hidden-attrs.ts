@@ -14,8 +14,10 @@ export function withHidden(
       return { type, attrs: Object.assign({}, attrs, ...more.map((one) => one.attrs)) };
     });
   if (hidden.length === 0) return request;
+  const frontend = hidden.filter(({ list }) => list === "frontend").map(({ attrs }) => attrs);
   return {
     ...request,
+    frontendAttrs: Object.assign({}, request.frontendAttrs, ...frontend),
     cacheImports: filled("imports", request.cacheImports),
     cacheExports: filled("exports", request.cacheExports),
   };

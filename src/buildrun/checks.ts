@@ -83,6 +83,17 @@ const localCachesHaveAPlace: Check = ({ builder, plan }) => {
   return { kind: "reject", failure };
 };
 
+/** Runs whose images this one builds from have ended, and well. */
+const otherRunsAreDone: Check = ({ others }) => {
+  const all = [...(others?.values() ?? [])];
+  const failed = all.find(({ kind }) => kind === "fail");
+  if (failed?.kind === "fail") return { kind: "reject", failure: failed.failure };
+  const open = all.find(({ kind }) => kind === "wait");
+  if (open?.kind !== "wait") return undefined;
+  const { reason, message, stalled } = open;
+  return { kind: "wait", why: { phase: "Pending", reason, message, stalled } };
+};
+
 /** The Builder has an instance that can take work. */
 const builderIsReady: Check = ({ builder }) => {
   if (builder?.notReady === undefined) return undefined;
@@ -101,5 +112,6 @@ export const admission: readonly Check[] = [
   builderAllows,
   resultHasAPlace,
   localCachesHaveAPlace,
+  otherRunsAreDone,
   builderIsReady,
 ];

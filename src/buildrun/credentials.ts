@@ -20,7 +20,15 @@ import {
   noLogins,
   parseDockerConfig,
 } from "../registry/docker-config.ts";
-import type { GitNeed, HiddenNeed, Needs, SshNeed, TreeNeed } from "./plan/needs.ts";
+import type {
+  ArchiveNeed,
+  GitNeed,
+  HiddenNeed,
+  Needs,
+  SshNeed,
+  TreeNeed,
+  ValueNeed,
+} from "./plan/needs.ts";
 
 /** Whose rights are used, where. */
 export interface Account {
@@ -35,6 +43,8 @@ export interface Credentials {
   readonly sshKeys: SshKey[];
   readonly trees: Map<string, Map<string, Buffer>>;
   readonly hidden: HiddenAttrs[];
+  /** Attributes of the frontend out of ConfigMaps. */
+  readonly attrs: Readonly<Record<string, string>>;
   /** Public host keys for git servers, by the Secret that has them; without them BuildKit trusts what answers first. */
   readonly knownHosts: ReadonlyMap<string, string>;
   readonly hints: string[];
@@ -77,20 +87,32 @@ export async function readCredentials(
   const pullSecrets = (found.imagePullSecrets ?? []).flatMap(({ name }) =>
     name === undefined ? [] : [name],
   );
-  const [values, trees, gits, sshKeys, registries, hidden] = await Promise.all([
+  const [values, trees, gits, sshKeys, registries, hidden, archives, args] = await Promise.all([
     sessionSecrets(needs, reader),
     readTrees(needs, reader),
     Promise.all(needs.gits.map((need) => gitCredentials(need, reader))),
     Promise.all(needs.ssh.map((need) => sshKey(need, reader))),
     readLogins(needs, pullSecrets, reader),
     Promise.all(needs.hidden.map((need) => hiddenAttrs(need, reader))),
+    Promise.all(needs.archives.map((need) => archiveLogin(need, reader))),
+    Promise.all(needs.values.map((need) => readValue(need, reader))),
   ]);
+  const plain = args.filter(({ kind }) => kind === "configMap");
+  const fromSecrets = args.filter(({ kind }) => kind === "secret");
   return {
-    secrets: new Map([...values, ...gits.flatMap(({ secrets: found }) => [...found])]),
+    secrets: new Map([...values, ...gits.flatMap(({ secrets: found }) => [...found]), ...archives]),
     sshKeys: [...sshKeys, ...gits.flatMap(({ sshKeys: found }) => found)],
     knownHosts: new Map(gits.flatMap(({ knownHosts: found }) => found)),
     trees,
-    hidden,
+    hidden: [
+      ...hidden,
+      ...fromSecrets.map(({ attr, value }) => ({
+        list: "frontend" as const,
+        index: 0,
+        attrs: { [attr]: value },
+      })),
+    ],
+    attrs: Object.fromEntries(plain.map(({ attr, value }) => [attr, value])),
     ...registries,
   };
 }
@@ -213,6 +235,43 @@ async function sshKey({ id, name }: SshNeed, reader: Reader): Promise<SshKey> {
   return { id, privateKey: key.toString("utf8") };
 }
 
+/** What stands under the key, as it is: a line break at its end is part of it. */
+async function readValue(need: ValueNeed, reader: Reader): Promise<ValueNeed & { value: string }> {
+  const { kind, name, key } = need;
+  if (kind === "secret") {
+    const secret = await read(secrets, name, reader);
+    const value = valueOf(secret, key);
+    if (value === undefined) throw keyNotFound(secret, `"${key}"`);
+    return { ...need, value: value.toString("utf8") };
+  }
+  const value = (await read(configMaps, name, reader)).data?.[key];
+  if (value !== undefined) return { ...need, value };
+  throw new KilnError({
+    class: "User",
+    reason: "ConfigMapKeyNotFound",
+    message: `ConfigMap "${name}" has no key "${key}": add it, or name another one in a new run.`,
+  });
+}
+
+async function archiveLogin(
+  { secretName, host }: ArchiveNeed,
+  reader: Reader,
+): Promise<[id: string, value: Buffer]> {
+  const secret = await read(secrets, secretName, reader);
+  const token = valueOf(secret, "token");
+  if (token !== undefined) return [`HTTP_AUTH_TOKEN_${host}`, trimmed(token)];
+  const pair = basicPair(secret);
+  if (pair === undefined) throw keyNotFound(secret, '"token", or "username" and "password"');
+  return [`HTTP_AUTH_HEADER_${host}`, Buffer.from(`Basic ${pair}`)];
+}
+
+function basicPair(secret: Secret): string | undefined {
+  const [username, password] = [valueOf(secret, "username"), valueOf(secret, "password")];
+  if (username === undefined || password === undefined) return undefined;
+  const pair = [trimmed(username), Buffer.from(":"), trimmed(password)];
+  return Buffer.concat(pair).toString("base64");
+}
+
 async function hiddenAttrs(
   { list, index, name, attrs }: HiddenNeed,
   reader: Reader,
@@ -255,13 +314,9 @@ async function gitCredentials(
       sshKeys: [],
       knownHosts: [],
     };
-  const username = valueOf(secret, "username");
-  const password = valueOf(secret, "password");
-  if (username === undefined || password === undefined)
+  const pair = basicPair(secret);
+  if (pair === undefined)
     throw keyNotFound(secret, '"token", or "username" and "password", which an http(s) URL needs');
-  const pair = Buffer.concat([trimmed(username), Buffer.from(":"), trimmed(password)]).toString(
-    "base64",
-  );
   return {
     secrets: new Map([[`GIT_AUTH_HEADER.${host}`, Buffer.from(`basic ${pair}`)]]),
     sshKeys: [],

@@ -13,6 +13,7 @@ import { Controller } from "../runtime/controller.ts";
 import type { ControllerMetrics } from "../runtime/metrics.ts";
 import type { Priority } from "../runtime/queue.ts";
 import { defaultLimits, openAttempt, type RunLimits } from "./attempts.ts";
+import { Dependents } from "./dependents.ts";
 import { QueueBook } from "./queue.ts";
 import { reconcile, type ReconcileDeps } from "./reconcile.ts";
 import { Solves } from "./solves.ts";
@@ -72,6 +73,7 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
     clock,
     ...(o.metrics && { metrics: o.metrics }),
   });
+  const dependents = new Dependents();
   const unhook = doorbells(o, { controller, book });
   return {
     start: () => controller.start(),
@@ -85,6 +87,7 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
     },
     changed: (key, priority = "normal") => {
       const run = o.cache.get(key);
+      for (const other of dependents.changed(key, run)) controller.add(other);
       if (run === undefined) book.forget(key);
       else if (o.cache.isFresh(key)) book.observe(run);
       controller.add(key, { priority });

@@ -12,7 +12,7 @@ import { withBuilderId } from "./plan/attest-attrs.ts";
 import { knownHostsRule } from "./plan/source-rules.ts";
 import type { SolvePlan } from "./plan/plan.ts";
 import { failureOf } from "./status/failure.ts";
-import type { BuilderView, Prepared } from "./world.ts";
+import type { BuilderView, Prepared, RunWorld } from "./world.ts";
 
 /** Where to read from. */
 export interface PrepareSources {
@@ -40,7 +40,13 @@ export async function prepare(
     plan,
     builder,
     instance,
-  }: { readonly plan: SolvePlan; readonly builder: BuilderView; readonly instance: string },
+    others,
+  }: {
+    readonly plan: SolvePlan;
+    readonly builder: BuilderView;
+    readonly instance: string;
+    readonly others: RunWorld["others"];
+  },
   from: PrepareSources & { readonly signal: AbortSignal },
 ): Promise<Prepared | SolveFailure> {
   return await attempted(async () => {
@@ -48,13 +54,24 @@ export async function prepare(
       readCredentials(plan.needs, accountOf(run), from.client, from.signal),
       from.fleet.place(builder.ref, instance, from.signal),
     ]);
-    const { hints, knownHosts: _, ...read } = credentials;
+    const { hints, knownHosts: _, attrs, ...read } = credentials;
     const { endpoint } = place;
     const materials = new Sealed({ endpoint, ...read });
     const request = withKnownHosts(plan, credentials);
-    const frontendAttrs = withBuilderId(request.frontendAttrs, builderId(builder.ref));
+    const asked = { ...request.frontendAttrs, ...attrs, ...imagesOf(plan, others) };
+    const frontendAttrs = withBuilderId(asked, builderId(builder.ref));
     return { place, request: { ...request, frontendAttrs }, materials, hints };
   });
+}
+
+/** Contexts that are images of other runs, which the claim has seen to be there. */
+function imagesOf({ needs }: SolvePlan, others: RunWorld["others"]): Record<string, string> {
+  return Object.fromEntries(
+    needs.runs.flatMap(({ attr, name }) => {
+      const other = others?.get(name);
+      return other?.kind === "ready" ? [[attr, `docker-image://${other.ref}`] as const] : [];
+    }),
+  );
 }
 
 function accountOf(run: BuildRun): { namespace: string; serviceAccount: string } {

@@ -64,7 +64,11 @@ async function settled(
 ): Promise<FinalStep> {
   const { run, plan } = world;
   if (step.kind === "claim")
-    return admit(step, await prepare(run, step, { ...deps, signal }), world);
+    return admit(
+      step,
+      await prepare(run, { ...step, others: world.others }, { ...deps, signal }),
+      world,
+    );
   if (step.kind !== "wait" || !("request" in plan) || !rehearses(run)) return step;
   // What is missing is said at once, not after an hour in the queue.
   const failure = await rehearse(run, plan, deps, signal);

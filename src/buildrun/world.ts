@@ -17,6 +17,7 @@ import { KilnError } from "../errors/index.ts";
 import { keyOf } from "../kube/object.ts";
 import { affinityKey } from "../placement/choose.ts";
 import { isTerminal, nextAttemptMs, openAttempt, type RunLimits, deadlineMs } from "./attempts.ts";
+import { namedRuns, type OtherRun, otherRun } from "./other-runs.ts";
 import { planOf, type SolvePlan } from "./plan/plan.ts";
 import type { QueueBook, Turn } from "./queue.ts";
 import type { Solves } from "./solves.ts";
@@ -57,6 +58,8 @@ export interface RunWorld {
   readonly limits: RunLimits;
   readonly plan: SolvePlan | SolveFailure;
   readonly builder?: BuilderView;
+  /** Runs whose images are contexts of this one, by name. */
+  readonly others?: ReadonlyMap<string, OtherRun>;
   /** Only for a run that could start now; a `go` holds a slot. */
   readonly turn?: Turn;
   readonly job?: JobView;
@@ -74,6 +77,8 @@ export interface WorldSources {
   readonly solves: Solves;
   readonly agents: Agents;
   readonly limits: RunLimits;
+  /** All runs, by `namespace/name`. */
+  readonly cache: { get(key: string): BuildRun | undefined };
   now(): Date;
 }
 
@@ -92,10 +97,18 @@ export async function gather(
     return { ...base, ...job, isEvicted: isEvicted(run, attempt, from.fleet) };
   }
   const builder = builderView(run, from.fleet);
-  if (builder === undefined) return base;
-  const turn = turnOf(base, builder, from.book);
+  const waiting = { ...base, ...othersOf(run, from.cache) };
+  if (builder === undefined) return waiting;
+  const turn = turnOf(waiting, builder, from.book);
   if (turn.turn?.kind === "wait") from.fleet.demand(builder.ref);
-  return { ...base, builder, ...turn };
+  return { ...waiting, builder, ...turn };
+}
+
+function othersOf(run: BuildRun, cache: WorldSources["cache"]): Pick<RunWorld, "others"> {
+  const names = namedRuns(run);
+  if (names.length === 0) return {};
+  const get = (name: string) => cache.get(`${run.metadata.namespace ?? ""}/${name}`);
+  return { others: new Map(names.map((name) => [name, otherRun(run, name, get)])) };
 }
 
 function planned(run: BuildRun): SolvePlan | SolveFailure {
@@ -126,6 +139,9 @@ function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<Ru
   const waits = nextAttemptMs(run) > now.getTime();
   const ends =
     spec.cancel || metadata.deletionTimestamp !== undefined || now.getTime() >= deadlineMs(run);
+  // A run that waits for others stands in no queue, where it would be in the way.
+  const others = [...(world.others?.values() ?? [])];
+  if (others.some(({ kind }) => kind !== "ready")) return {};
   if (waits || ends || !("request" in world.plan)) return {};
   // Also while no instance is ready: what waits is what a Builder grows by.
   const affinity = affinityOf(run, builder.spec);

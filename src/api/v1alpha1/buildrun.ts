@@ -31,34 +31,67 @@ const BuilderReference = z.object({
   name: ObjectName.describe("Name of the Builder or ClusterBuilder."),
 });
 
+const KeyRef = z.object({
+  name: ObjectName.describe("Name of the object, in the same namespace."),
+  key: DataKey.describe("Key in it."),
+});
+
 const Dockerfile = oneOf("dockerfile", {
   path: RelativePath.describe("Path of the Dockerfile in the context."),
   inline: z.string().min(1).max(131072).describe("Text of the Dockerfile, up to 128 KiB."),
+  configMap: KeyRef.describe(
+    "Dockerfile in a ConfigMap; a key beside it named <key>.dockerignore says what of the context is left out.",
+  ),
 });
 
-const BuildArg = z.object({
-  name: text(
-    { max: 256 },
-    {
-      matches: /^[A-Za-z_][A-Za-z0-9_.-]*$/,
-      message:
-        "must be the name of an ARG: letters, digits, '_', '-' and '.', not beginning with a digit",
-    },
-    {
-      // It makes BuildKit run another frontend image, chosen past the Builder's owner (CVE-2026-33747).
-      lacks: /^BUILDKIT_SYNTAX$/,
-      message:
-        "BUILDKIT_SYNTAX is refused because it replaces the build frontend: name the frontend in a '# syntax=' line of the Dockerfile",
-    },
-  ).describe("Name of the ARG."),
-  value: z
-    .string()
-    .max(16384)
-    .default("")
-    .describe(
-      "Value of the ARG. It can be read from the image and its provenance: no secrets here.",
-    ),
+const ValueSource = oneOf("valueFrom", {
+  configMapKeyRef: KeyRef.describe("Key of a ConfigMap."),
+  secretKeyRef: KeyRef.describe(
+    "Key of a Secret. Its value can be read from the image and its provenance, as any build arg: secrets of steps belong in spec.secrets.",
+  ),
 });
+
+const BuildArg = z
+  .object({
+    name: text(
+      { max: 256 },
+      {
+        matches: /^[A-Za-z_][A-Za-z0-9_.-]*$/,
+        message:
+          "must be the name of an ARG: letters, digits, '_', '-' and '.', not beginning with a digit",
+      },
+      {
+        // It makes BuildKit run another frontend image, chosen past the Builder's owner (CVE-2026-33747).
+        lacks: /^BUILDKIT_SYNTAX$/,
+        message:
+          "BUILDKIT_SYNTAX is refused because it replaces the build frontend: name the frontend in a '# syntax=' line of the Dockerfile",
+      },
+    ).describe("Name of the ARG."),
+    value: z
+      .string()
+      .max(16384)
+      .default("")
+      .describe(
+        "Value of the ARG. It can be read from the image and its provenance: no secrets here.",
+      ),
+    valueFrom: ValueSource.optional().describe(
+      "Where the value is kept, instead of value; the service account of the run must be allowed to get it.",
+    ),
+  })
+  .meta(
+    rules(
+      cel(
+        "!has(self.valueFrom) || self.value == ''",
+        "value and valueFrom say the same: remove one",
+        ".valueFrom",
+      ),
+      cel(
+        "!has(self.valueFrom) || self.name != 'BUILDKIT_CACHE_MOUNT_NS'",
+        "BUILDKIT_CACHE_MOUNT_NS is completed by Kiln and must be written out: use value",
+        ".valueFrom",
+      ),
+    ),
+  );
 
 const Frontend = z.object({
   image: ImageRef.describe("Image of the frontend; the Builder may allow some only."),
@@ -255,8 +288,8 @@ export const BuildRunSpec = z
         ".cancel",
       ),
       cel(
-        "!has(self.context.none) || has(self.dockerfile.inline)",
-        "dockerfile.inline is needed with context.none, which has no file: write the Dockerfile there or choose another context",
+        "!has(self.context.none) || has(self.dockerfile.inline) || has(self.dockerfile.configMap)",
+        "dockerfile.inline or dockerfile.configMap is needed with context.none, which has no file: write the Dockerfile there or choose another context",
         ".dockerfile",
       ),
       cel(

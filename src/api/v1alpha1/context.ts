@@ -55,6 +55,10 @@ const GitContext = z.object({
   )
     .optional()
     .describe("Commit that revision must mean; another one fails the run."),
+  fetchByCommit: z
+    .boolean()
+    .optional()
+    .describe("Fetch checksum, a full commit, itself: for servers whose refs move."),
   mtime: z
     .enum(["checkout", "commit"])
     .optional()
@@ -88,6 +92,14 @@ const HttpContext = z.object({
   )
     .optional()
     .describe("Digest that the archive must have: sha256:<64 hex digits>."),
+  credentials: z
+    .object({
+      secretRef: SecretRef.describe(
+        "Secret with token, sent as a bearer, or username and password (kubernetes.io/basic-auth).",
+      ),
+    })
+    .optional()
+    .describe("How to log in to the server. All contexts on one host share it."),
 });
 
 const ConfigMapContext = z.object({
@@ -132,6 +144,11 @@ export const BuildContext = oneOf("context", {
 const named = {
   ...places,
   image: ImageRef.describe("An image, as FROM takes it."),
+  buildRun: z
+    .object({ name: ObjectName.describe("Name of the BuildRun.") })
+    .describe(
+      "The first image that another BuildRun of the namespace pushed. This run waits for it, uses it by digest, and fails when that one fails.",
+    ),
 };
 
 const oneNamed = exactlyOne("a build context", Object.keys(named));
@@ -154,6 +171,7 @@ export const NamedContext = z
     secret: named.secret.optional(),
     inline: named.inline.optional(),
     image: named.image.optional(),
+    buildRun: named.buildRun.optional(),
   })
   .refine(
     (context) =>

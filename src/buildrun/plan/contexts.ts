@@ -5,7 +5,7 @@ import type { BuildRunSpec, NamedContext } from "../../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
 import { gitContext } from "./git-context.ts";
-import type { GitNeed, TreeNeed } from "./needs.ts";
+import type { ArchiveNeed, GitNeed, RunNeed, TreeNeed } from "./needs.ts";
 import { checksumRule } from "./source-rules.ts";
 
 type SourceRules = NonNullable<SolveRequest["sourcePolicy"]>["rules"];
@@ -18,6 +18,8 @@ export interface ContextPlan {
   readonly attrs: Readonly<Record<string, string>>;
   readonly trees: Readonly<Record<string, TreeNeed>>;
   readonly gits: readonly GitNeed[];
+  readonly archives: readonly ArchiveNeed[];
+  readonly runs: readonly RunNeed[];
   readonly rules: SourceRules;
   /**
    * What the frontend must know, for its attribute `frontend.caps`: one that does not refuses the build instead of
@@ -27,7 +29,15 @@ export interface ContextPlan {
   readonly caps: readonly string[];
 }
 
-const nothing: ContextPlan = { attrs: {}, trees: {}, gits: [], rules: [], caps: [] };
+const nothing: ContextPlan = {
+  attrs: {},
+  trees: {},
+  gits: [],
+  archives: [],
+  runs: [],
+  rules: [],
+  caps: [],
+};
 const namedCap = "moby.buildkit.frontend.contexts+forward";
 const queryCap = "moby.buildkit.frontend.gitquerystring";
 
@@ -44,15 +54,21 @@ function gitPlan(attr: string, git: Git, field: string): ContextPlan {
   return { ...plan, gits: [{ secretName, transport, host, remote }] };
 }
 
-function httpPlan(attr: string, { url, checksum }: Http, field: string): ContextPlan {
+function httpPlan(attr: string, http: Http, field: string): ContextPlan {
+  const { url, checksum, credentials } = http;
   if (!/^https?:\/\/[^\s/]/.test(url) || !URL.canParse(url))
     throw invalid(`${field}.url`, "must be an http or https URL of an archive.");
   if (new URL(url).pathname.endsWith(".git"))
     throw invalid(`${field}.url`, "ends in .git, which BuildKit clones; use git.");
-  const attrs = { [attr]: url };
-  if (checksum === undefined) return { ...nothing, attrs };
-  // The frontend takes no checksum for its context; a policy makes the daemon refuse any other content.
-  return { ...nothing, attrs, rules: [checksumRule(url, checksum)] };
+  const secretName = credentials?.secretRef.name;
+  const host = new URL(url).hostname;
+  return {
+    ...nothing,
+    attrs: { [attr]: url },
+    // The frontend takes no checksum for its context; a policy makes the daemon refuse any other content.
+    rules: checksum === undefined ? [] : [checksumRule(url, checksum)],
+    archives: secretName === undefined ? [] : [{ secretName, host }],
+  };
 }
 
 function inlineTree({ files }: Inline): TreeNeed {
@@ -83,7 +99,7 @@ export function mainContext({ context, dockerfile }: BuildRunSpec): ContextPlan 
   if (context.http !== undefined) return httpPlan("context", context.http, "spec.context.http");
   const tree = treeOf(context);
   if (tree !== undefined) return { ...nothing, trees: { context: tree, dockerfile: tree } };
-  if (dockerfile.inline === undefined)
+  if (dockerfile.inline === undefined && dockerfile.configMap === undefined)
     throw new KilnError({
       class: "User",
       reason: "DockerfileMissing",
@@ -109,6 +125,13 @@ function namedPlan(context: NamedContext, index: number): ContextPlan {
   if (context.http !== undefined) return httpPlan(attr, context.http, `${field}.http`);
   if (context.image !== undefined)
     return { ...nothing, attrs: { [attr]: `docker-image://${context.image}` } };
+  if (context.buildRun !== undefined)
+    // Which image it is, is known when that run has ended. Until then the plan says whose.
+    return {
+      ...nothing,
+      attrs: { [attr]: `buildrun://${context.buildRun.name}` },
+      runs: [{ attr, name: context.buildRun.name }],
+    };
   const tree = treeOf(context) ?? { kind: "empty" };
   // Names of local directories share one space with the main context's own two.
   const directory = `named-${index}`;
@@ -135,6 +158,8 @@ export function merged(plans: readonly ContextPlan[]): ContextPlan {
     attrs: Object.assign({}, ...plans.map(({ attrs }) => attrs)) as ContextPlan["attrs"],
     trees: Object.assign({}, ...plans.map(({ trees }) => trees)) as ContextPlan["trees"],
     gits: plans.flatMap(({ gits }) => gits),
+    archives: plans.flatMap(({ archives }) => archives),
+    runs: plans.flatMap(({ runs }) => runs),
     rules: plans.flatMap(({ rules }) => rules),
     caps: plans.flatMap(({ caps }) => caps),
   };

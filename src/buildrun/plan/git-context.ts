@@ -11,6 +11,7 @@ export interface GitLocation {
   readonly submodules?: boolean | undefined;
   readonly keepGitDir?: boolean | undefined;
   readonly checksum?: string | undefined;
+  readonly fetchByCommit?: boolean | undefined;
   readonly mtime?: "checkout" | "commit" | undefined;
 }
 
@@ -95,8 +96,14 @@ function checkedSubdirectory(subdirectory: string, field: string): string {
 
 /** What only the query form can say, which needs a frontend of Dockerfile 1.18 or later (BuildKit 0.24). */
 function queryOf(location: GitLocation): [key: string, value: string][] {
-  const { submodules, keepGitDir, checksum, mtime } = location;
-  const asked = { submodules, "keep-git-dir": keepGitDir, checksum, mtime };
+  const { submodules, keepGitDir, checksum, mtime, fetchByCommit } = location;
+  const asked = {
+    submodules,
+    "keep-git-dir": keepGitDir,
+    checksum,
+    mtime,
+    "fetch-by-commit": fetchByCommit,
+  };
   return Object.entries(asked).flatMap(([key, value]) =>
     value === undefined ? [] : [[key, String(value)] as [string, string]],
   );

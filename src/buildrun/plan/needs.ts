@@ -32,6 +32,27 @@ export interface GitNeed {
   readonly remote: string;
 }
 
+/** Credentials of an archive that BuildKit fetches: which Secret, and the host that it is sent to. */
+export interface ArchiveNeed {
+  readonly secretName: string;
+  /** Without the port: so BuildKit names the session secret. */
+  readonly host: string;
+}
+
+/** A value of the cluster that becomes an attribute of the frontend. */
+export interface ValueNeed {
+  readonly attr: string;
+  readonly kind: "configMap" | "secret";
+  readonly name: string;
+  readonly key: string;
+}
+
+/** Another run whose image becomes an attribute of the frontend. */
+export interface RunNeed {
+  readonly attr: string;
+  readonly name: string;
+}
+
 /** Values of a Secret that become attributes of a cache or an output, and may stand in no plan. */
 export interface HiddenNeed {
   /** Which list of the request, and which entry of it. */
@@ -70,6 +91,9 @@ export interface Needs {
   readonly gits: readonly GitNeed[];
   readonly registryCredentials: readonly string[];
   readonly hidden: readonly HiddenNeed[];
+  readonly archives: readonly ArchiveNeed[];
+  readonly values: readonly ValueNeed[];
+  readonly runs: readonly RunNeed[];
   /** By the name that the frontend asks for. */
   readonly trees: Readonly<Record<string, TreeNeed>>;
 }

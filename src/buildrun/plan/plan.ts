@@ -6,7 +6,7 @@ import { KilnError } from "../../errors/index.ts";
 import { attestAttrs } from "./attest-attrs.ts";
 import { cacheMountNamespace, cachePlan } from "./caches.ts";
 import { type ContextPlan, mainContext, merged, namedContexts } from "./contexts.ts";
-import type { Needs } from "./needs.ts";
+import type { Needs, ValueNeed } from "./needs.ts";
 import { exporters, outputLogins } from "./outputs.ts";
 import { ruleOf } from "./source-rules.ts";
 import { entitlements, stepAttrs } from "./step-attrs.ts";
@@ -20,7 +20,12 @@ export interface SolvePlan {
 const inlineName = "Dockerfile";
 
 function dockerfilePlan(spec: BuildRunSpec): Pick<ContextPlan, "attrs" | "trees"> {
-  const { inline, path } = spec.dockerfile;
+  const { inline, path, configMap } = spec.dockerfile;
+  if (configMap !== undefined)
+    return {
+      attrs: { filename: configMap.key, dockerfilekey: "dockerfile" },
+      trees: { dockerfile: { kind: "configMap", name: configMap.name } },
+    };
   if (inline === undefined) return { attrs: { filename: checkedPath(path) }, trees: {} };
   return {
     attrs: { filename: inlineName, dockerfilekey: "dockerfile" },
@@ -59,7 +64,9 @@ function optionAttrs(spec: BuildRunSpec): Record<string, string> {
     ...prefixed("label", Object.entries(spec.labels)),
     ...prefixed(
       "build-arg",
-      spec.buildArgs.map(({ name, value }) => [name, value]),
+      spec.buildArgs.flatMap(({ name, value, valueFrom }) =>
+        valueFrom === undefined ? [[name, value] as const] : [],
+      ),
     ),
   };
 }
@@ -93,11 +100,27 @@ function sourcePolicy(spec: BuildRunSpec, { rules: own }: ContextPlan): Partial<
   return rules.length === 0 ? {} : { sourcePolicy: { rules } };
 }
 
-function needsOf(spec: BuildRunSpec, { gits, trees }: ContextPlan): Omit<Needs, "hidden"> {
+/** Build args whose values are kept in the cluster. */
+function valueNeeds({ buildArgs }: BuildRunSpec): ValueNeed[] {
+  return buildArgs.flatMap(({ name, valueFrom }): ValueNeed[] => {
+    const attr = `build-arg:${name}`;
+    const { configMapKeyRef, secretKeyRef } = valueFrom ?? {};
+    if (configMapKeyRef !== undefined) return [{ attr, kind: "configMap", ...configMapKeyRef }];
+    return secretKeyRef === undefined ? [] : [{ attr, kind: "secret", ...secretKeyRef }];
+  });
+}
+
+function needsOf(
+  spec: BuildRunSpec,
+  { gits, archives, runs, trees }: ContextPlan,
+): Omit<Needs, "hidden"> {
   return {
     secrets: spec.secrets.map(({ id, secretKeyRef: { name, key } }) => ({ id, name, key })),
     ssh: spec.ssh.map(({ id, secretRef: { name } }) => ({ id, name })),
     gits,
+    archives,
+    runs,
+    values: valueNeeds(spec),
     registryCredentials: spec.registryCredentials.map(({ secretRef }) => secretRef.name),
     trees,
   };
@@ -112,7 +135,7 @@ export function planOf(run: BuildRun): SolvePlan {
   const { frontend, frontendAttrs } = frontendPlan(spec);
   const sources = merged([
     mainContext(spec),
-    { ...dockerfilePlan(spec), gits: [], rules: [], caps: [] },
+    { ...dockerfilePlan(spec), gits: [], archives: [], runs: [], rules: [], caps: [] },
     namedContexts(spec),
   ]);
   const rights = entitlements(spec);
