@@ -25,6 +25,7 @@ import type { Prober } from "./health/probe.ts";
 import { capacityOf } from "./lifecycle/fleet-state.ts";
 import { mainProblem } from "./status.ts";
 import { podPlace, remotePlace, type TargetDeps } from "./health/targets.ts";
+import type { Uses } from "./uses.ts";
 import { ownedBy } from "./world.ts";
 
 /** The name that is meant when nobody says which Builder. */
@@ -67,34 +68,14 @@ export class FleetBell {
   }
 }
 
-/** Instances that were given the one run that they are for, until their pods are marked with it. */
-export class SpentInstances {
-  readonly #ids = new Map<string, Set<string>>();
-
-  add(ref: BuilderRef, id: string): void {
-    const key = builderKey(ref);
-    this.#ids.set(key, new Set([...(this.#ids.get(key) ?? []), id]));
-  }
-
-  of(ref: BuilderRef): ReadonlySet<string> {
-    return this.#ids.get(builderKey(ref)) ?? new Set();
-  }
-
-  /** Forgets all but these, which are there. */
-  keep(ref: BuilderRef, ids: readonly string[]): void {
-    const kept = ids.filter((id) => this.of(ref).has(id));
-    if (kept.length === 0) this.#ids.delete(builderKey(ref));
-    else this.#ids.set(builderKey(ref), new Set(kept));
-  }
-}
-
 /** What a `CachedFleet` reads from. */
 export interface FleetDeps extends TargetDeps {
   readonly caches: BuilderCaches;
   readonly prober: Prober;
   readonly loads: InstanceLoads;
   readonly bell: FleetBell;
-  readonly spent: SpentInstances;
+  readonly uses: Uses;
+  readonly now: () => Date;
   /** Somebody is about to use an instance: its Builder may have become busy. */
   readonly onUse: (ref: BuilderRef) => void;
 }
@@ -164,7 +145,7 @@ export class CachedFleet implements Fleet {
     const spec = this.spec(ref);
     if (object === undefined || spec === undefined) return [];
     const capacity = capacityOf(spec);
-    const spent = spec.kubernetes?.isolation === "PerRun" ? this.#deps.spent.of(ref) : new Set();
+    const spent = spec.kubernetes?.isolation === "PerRun" ? this.#deps.uses.spent(ref) : new Set();
     const isLeaving = object.metadata.deletionTimestamp !== undefined;
     return this.#facts(ref).map((facts) => ({
       id: facts.id,
@@ -220,7 +201,8 @@ export class CachedFleet implements Fleet {
   }
 
   #use(ref: BuilderRef, instanceId: string, spec: BuilderSpec | undefined): void {
-    if (spec?.kubernetes?.isolation === "PerRun") this.#deps.spent.add(ref, instanceId);
+    const spends = spec?.kubernetes?.isolation === "PerRun";
+    this.#deps.uses.start(ref, instanceId, { nowMs: this.#deps.now().getTime(), spends });
     this.#deps.onUse(ref);
   }
 

@@ -3,7 +3,6 @@
 
 import type { Logger } from "pino";
 import { findCondition } from "../api/condition.ts";
-import { durationMs } from "../api/schema.ts";
 import type { BuilderStatus } from "../api/v1alpha1/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { EventSink } from "../kube/events.ts";
@@ -13,20 +12,21 @@ import { act } from "./act.ts";
 import type { BuilderCaches } from "./caches.ts";
 import { readContents } from "./contents.ts";
 import { decide, render, type DecideInput, type Decision, type Written } from "./decide.ts";
-import type { InstanceLoads, SpentInstances } from "./fleet.ts";
+import type { InstanceLoads } from "./fleet.ts";
 import { builderRefOf } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { references } from "./kubernetes/references.ts";
 import { templateHashOf } from "./kubernetes/workload.ts";
 import { carryOut, cutLate } from "./lifecycle/carry-out.ts";
 import { holdWhileBusy } from "./lifecycle/farewell.ts";
-import { type FleetInput, fleetState } from "./lifecycle/fleet-state.ts";
+import { type FleetInput, fleetState, idleTimeoutOf } from "./lifecycle/fleet-state.ts";
 import type { FleetState } from "./lifecycle/plan.ts";
 import type { Identities } from "./pki/identities.ts";
 import type { Prober } from "./health/probe.ts";
 import { cacheOf, report } from "./report.ts";
 import { builderStatus } from "./status.ts";
 import { probeTargets, type TargetDeps } from "./health/targets.ts";
+import type { Uses } from "./uses.ts";
 import { gather, tlsOwners, type BuilderWorld } from "./world.ts";
 
 /** What a reconcile of a Builder works with. */
@@ -36,7 +36,7 @@ export interface ReconcileDeps {
   readonly prober: Prober;
   readonly identities: Identities;
   readonly loads: InstanceLoads;
-  readonly spent: SpentInstances;
+  readonly uses: Uses;
   readonly events: EventSink;
   /** Carries `builder`. */
   readonly log: Logger;
@@ -69,6 +69,7 @@ export async function reconcileBuilder(
   const world = await gather(ref, { ...deps }, signal);
   if (world === undefined) {
     deps.prober.watch(key, []);
+    deps.uses.forget(ref);
     return done;
   }
   // Our own last status has not come back yet: the watch will ring when it has.
@@ -76,7 +77,7 @@ export async function reconcileBuilder(
   const targets: TargetDeps = deps;
   const daemons = probeTargets(world, targets);
   deps.prober.watch(key, daemons);
-  deps.spent.keep(
+  deps.uses.keep(
     ref,
     world.owned.pods.map(({ metadata }) => metadata.name),
   );
@@ -107,7 +108,7 @@ export async function reconcileBuilder(
   const problem = refused ?? decision.problem ?? world.problem;
   const status = statusOf(world, { decision, problem, fleet }, deps);
   const isWritten = await report(world, status, deps, signal);
-  return next(world, { decision, status, isWritten, fleet });
+  return next(world, { decision, status, isWritten, fleet, starts: deps.uses.starts(ref) });
 }
 
 /** Of a Builder that is being deleted and still has runs: they end, are cancelled by their own slice, or are cut. */
@@ -148,7 +149,8 @@ function fleetInput({ ref }: BuilderWorld, templateHash: string, deps: Reconcile
     templateHash,
     running: (id) => deps.loads.running(ref, id),
     queued: deps.loads.queued(ref),
-    spent: deps.spent.of(ref),
+    spent: deps.uses.spent(ref),
+    starts: deps.uses.starts(ref),
     now: deps.now(),
   };
 }
@@ -235,24 +237,36 @@ interface Looked {
   readonly status: BuilderStatus;
   readonly isWritten: boolean;
   readonly fleet: FleetState | undefined;
+  /** Of runs, in milliseconds since the epoch. */
+  readonly starts: readonly number[];
 }
 
-function next(world: BuilderWorld, { decision, status, isWritten, fleet }: Looked): Outcome {
+function next(
+  world: BuilderWorld,
+  { decision, status, isWritten, fleet, starts }: Looked,
+): Outcome {
   const has = (wanted: string): boolean =>
     status.conditions?.some(({ type }) => type === wanted) === true;
   const isDraining = has("Draining");
   if (!decision.settled || !isWritten || has("Reconciling") || isDraining) return after(movingMs);
   const isBusy = (status.runningRuns ?? 0) + (status.queuedRuns ?? 0) > 0;
   if (isBusy || (has("Stalled") && world.spec !== undefined)) return after(busyMs);
-  return after(Math.min(idleLeftMs(world, fleet), decision.usesContents ? contentMs : idleMs));
+  return after(
+    Math.min(idleLeftMs(world, fleet, starts), decision.usesContents ? contentMs : idleMs),
+  );
 }
 
 /** Until the first idle instance has been idle for long enough. */
-function idleLeftMs({ spec }: BuilderWorld, fleet: FleetState | undefined): number {
+function idleLeftMs(
+  { spec }: BuilderWorld,
+  fleet: FleetState | undefined,
+  starts: readonly number[],
+): number {
   const { scaling } = spec?.kubernetes ?? {};
   if (scaling === undefined || fleet === undefined) return Number.POSITIVE_INFINITY;
-  const timeoutMs = durationMs(scaling.idleTimeout);
-  const left = fleet.members.map(({ idleMs: is }) => timeoutMs - is).filter((ms) => ms > 0);
+  const left = fleet.members
+    .map(({ idleMs: is }) => idleTimeoutOf(scaling, starts) - is)
+    .filter((ms) => ms > 0);
   return Math.min(...left);
 }
 

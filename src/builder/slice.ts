@@ -28,13 +28,14 @@ import {
   type BuilderCaches,
 } from "./caches.ts";
 import type { Written } from "./decide.ts";
-import { CachedFleet, FleetBell, InstanceLoads, SpentInstances } from "./fleet.ts";
+import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
 import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { Identities } from "./pki/identities.ts";
 import { daemonProbe } from "./health/ask.ts";
 import { Prober } from "./health/probe.ts";
 import { reconcileBuilder } from "./reconcile.ts";
+import { Uses } from "./uses.ts";
 
 /** What the slice is made of. */
 export interface BuildersOptions {
@@ -72,7 +73,7 @@ export function createBuilders(o: BuildersOptions): Builders {
   const identities = new Identities({ client, namespace: o.namespace, now });
   const loads = new InstanceLoads();
   const bell = new FleetBell();
-  const spent = new SpentInstances();
+  const uses = new Uses();
   const prober = new Prober({
     connect: daemonProbe,
     clock: systemClock,
@@ -83,7 +84,7 @@ export function createBuilders(o: BuildersOptions): Builders {
     },
   });
   const kilnNamespace = o.namespace;
-  const common = { client, caches, prober, identities, loads, spent, kilnNamespace };
+  const common = { client, caches, prober, identities, loads, uses, kilnNamespace };
   const written = new Map<string, Written>();
   const deps = {
     ...common,
@@ -107,7 +108,12 @@ export function createBuilders(o: BuildersOptions): Builders {
     deps.reported.delete(uid);
   });
   return {
-    fleet: new CachedFleet({ ...common, bell, onUse: (ref) => controller.add(builderKey(ref)) }),
+    fleet: new CachedFleet({
+      ...common,
+      bell,
+      now,
+      onUse: (ref) => controller.add(builderKey(ref)),
+    }),
     synced: Promise.all(cacheList(caches).map((cache) => cache.synced)).then(() => undefined),
     changed: (key, priority) => {
       controller.add(key, { priority });

@@ -72,3 +72,22 @@ export function prewarmed(annotation: string | undefined, now: Date): number {
   if (until === undefined) return Number(count);
   return now.getTime() < Date.parse(until) ? Number(count) : 0;
 }
+
+/** Gaps between so many of the last starts are looked at. */
+const gapsKnown = 16;
+
+/**
+ * How long an idle instance is kept, in milliseconds: `idleTimeoutMs`, or longer, up to `longestMs`, when runs usually
+ * come further apart: twice the median gap between the last starts. `starts` are in milliseconds, oldest first.
+ */
+export function keptIdleMs(
+  starts: readonly number[],
+  { idleTimeoutMs, longestMs }: { readonly idleTimeoutMs: number; readonly longestMs: number },
+): number {
+  const recent = starts.slice(-gapsKnown - 1);
+  const gaps = recent.slice(1).map((at, index) => at - (recent[index] ?? at));
+  const usual = gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 2)] ?? 0;
+  // Runs that come further apart than that would find no instance either way.
+  if (usual > longestMs) return idleTimeoutMs;
+  return Math.max(idleTimeoutMs, Math.min(2 * usual, longestMs));
+}

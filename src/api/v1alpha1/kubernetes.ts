@@ -64,6 +64,11 @@ const Scaling = z
     idleTimeout: duration("1s", "24h")
       .default("10m")
       .describe("How long an instance without runs is kept."),
+    keepWarm: duration("1s", "24h")
+      .optional()
+      .describe(
+        "Keep an idle instance longer than idleTimeout, up to this long, when runs usually come that far apart: twice the median gap between the last runs.",
+      ),
     maxStarting: z
       .int()
       .min(1)

@@ -56,6 +56,9 @@ const catalogue = {
 /** CamelCase; also a condition reason. */
 export type ProblemReason = keyof typeof catalogue;
 
+/** All of them, most fundamental first. */
+export const problemReasons: readonly string[] = Object.keys(catalogue);
+
 const ranks = new Map(Object.keys(catalogue).map((reason, rank) => [reason, rank]));
 
 /** Whether a `KilnError`'s reason is one of this catalogue. */

@@ -2,7 +2,7 @@
 
 import { durationMs } from "../../api/schema.ts";
 import type { BuilderSpec, BuilderStatus } from "../../api/v1alpha1/index.ts";
-import { prewarmed, wantedInstances } from "../../placement/scale.ts";
+import { keptIdleMs, prewarmed, wantedInstances } from "../../placement/scale.ts";
 import type { InstanceFacts } from "../health/facts.ts";
 import { templateHashOf } from "../kubernetes/workload.ts";
 import { prewarmAnnotation } from "../names.ts";
@@ -17,6 +17,8 @@ export interface FleetInput {
   readonly queued: number;
   /** Instances that were given the one run that they are for. */
   readonly spent: ReadonlySet<string>;
+  /** When the last runs started, in milliseconds since the epoch, oldest first. */
+  readonly starts: readonly number[];
   readonly now: Date;
 }
 
@@ -84,14 +86,14 @@ function ordinalOf(pod: string): number {
 function wantedOf(
   world: BuilderWorld,
   spec: BuilderSpec,
-  { members, queued, now }: FleetInput & { readonly members: readonly Member[] },
+  { members, queued, starts, now }: FleetInput & { readonly members: readonly Member[] },
 ): number {
   const { scaling, replicas = 1 } = spec.kubernetes ?? {};
   if (scaling === undefined) return replicas;
-  const { min, max, idleTimeout, maxStarting } = scaling;
+  const { min, max, maxStarting } = scaling;
   const asked = world.object.metadata.annotations?.[prewarmAnnotation];
   return wantedInstances({
-    scaling: { min, max, idleTimeoutMs: durationMs(idleTimeout), maxStarting },
+    scaling: { min, max, idleTimeoutMs: idleTimeoutOf(scaling, starts), maxStarting },
     capacity: capacityOf(spec),
     queued: spec.drain ? 0 : queued,
     prewarm: prewarmed(asked, now),
@@ -99,6 +101,16 @@ function wantedOf(
       .filter(({ terminating }) => !terminating)
       .map((member) => ({ ...member, leaving: isLeaving(member) })),
   });
+}
+
+/** How long an idle instance is kept, in milliseconds. */
+export function idleTimeoutOf(
+  { idleTimeout, keepWarm }: NonNullable<Driver["scaling"]>,
+  starts: readonly number[],
+): number {
+  const idleTimeoutMs = durationMs(idleTimeout);
+  if (keepWarm === undefined) return idleTimeoutMs;
+  return keptIdleMs(starts, { idleTimeoutMs, longestMs: durationMs(keepWarm) });
 }
 
 /** An old instance without runs is not worth its place: the next run gets one of the newest template. */

@@ -31,6 +31,8 @@ export interface BuildkitdSettings {
   readonly mirrorHost?: string;
   /** Registries (address:port) without TLS. */
   readonly insecureRegistries?: readonly string[];
+  /** Path of a buildkitd that runs instead of the pinned one. */
+  readonly program?: string;
   /** More flags of buildkitd. */
   readonly args?: readonly string[];
 }
@@ -120,7 +122,7 @@ export async function startBuildkitd(options: StartBuildkitdOptions): Promise<Bu
     folder,
     isolate: true,
     command: [
-      programs.buildkitd,
+      options.program ?? programs.buildkitd,
       "--config",
       config,
       "--root",

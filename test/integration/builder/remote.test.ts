@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import {
   authority,
   buildkitd,
@@ -8,6 +9,7 @@ import {
   scratch,
   type Buildkitd,
 } from "../../cluster/index.ts";
+import { binary } from "../../cluster/base/binaries.ts";
 import { Kiln, soon, until } from "./kiln.ts";
 
 describe("a remote Builder on a real API server and a real buildkitd", () => {
@@ -99,6 +101,25 @@ describe("a remote Builder on a real API server and a real buildkitd", () => {
     assert.equal(status.conditions?.find(({ type }) => type === "Reconciling")?.status, "True");
     await kiln.builder(namespace, { remote: { endpoint: unix.address } });
     await kiln.becomes(namespace, "True InstancesReady");
+  });
+
+  it("whose BuildKit is older than the floor is not used, and says which version it takes", async () => {
+    // The real daemon, but for the version that was stamped into it.
+    const program = path.join(place.folder, "buildkitd-old");
+    const bytes = readFileSync(await binary("buildkitd")).toString("latin1");
+    writeFileSync(program, bytes.replaceAll("v0.34.2", "v0.31.2"), "latin1");
+    chmodSync(program, 0o755);
+    const old = await buildkitd({ mirror: false, program });
+    try {
+      const namespace = await kiln.namespace();
+      await kiln.builder(namespace, { remote: { endpoint: old.address } });
+      const status = await kiln.becomes(namespace, "False BuilderTooOld");
+      const ready = status.conditions?.find(({ type }) => type === "Ready");
+      assert.match(ready?.message ?? "", /is v0\.31\.2, .*upgrade it to v0\.32\.2 or later/);
+      assert.ok(status.conditions?.some(({ type }) => type === "Stalled"));
+    } finally {
+      await old.stop();
+    }
   });
 
   it("with a name that does not resolve says so", async () => {

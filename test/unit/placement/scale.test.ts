@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  keptIdleMs,
   prewarmed,
   type Scaled,
   type ScaleInput,
@@ -135,5 +136,24 @@ describe("the prewarm annotation", () => {
   for (const [text, count] of texts) {
     it(`${text ?? "that is not there"} asks for ${count}`, () =>
       assert.equal(prewarmed(text, now), count));
+  }
+});
+
+describe("how long an idle instance is kept:", () => {
+  const bounds = { idleTimeoutMs: 10 * minute, longestMs: 60 * minute };
+  const every = (gap: number, count: number): number[] =>
+    Array.from({ length: count }, (_, at) => at * gap * minute);
+  const rows: readonly [name: string, starts: number[], minutes: number][] = [
+    ["the least without history", [], 10],
+    ["the least with one start", [5], 10],
+    ["the least when runs come often", every(2, 10), 10],
+    ["twice the usual gap", every(20, 10), 40],
+    ["no longer than allowed", every(45, 10), 60],
+    ["the least when runs come further apart than that", every(90, 10), 10],
+    ["by what is usual, not by one long night", [...every(1, 10), 900 * minute], 10],
+    ["by the last runs", [...every(1, 40), ...every(20, 20).map((at) => at + 60 * minute)], 40],
+  ];
+  for (const [name, starts, minutes] of rows) {
+    it(name, () => assert.equal(keptIdleMs(starts, bounds), minutes * minute));
   }
 });

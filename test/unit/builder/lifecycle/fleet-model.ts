@@ -47,6 +47,8 @@ export class FleetModel {
 
   /** The workload's controller: too many go in Kubernetes' order, too few are made. */
   settle(): void {
+    const above = this.pods.filter(({ ordinal = -1 }) => ordinal >= this.replicas);
+    for (const { id } of above) this.delete(id);
     while (this.pods.length > this.replicas) this.delete(this.#surplus().id);
     while (this.pods.length < this.replicas) this.pods.push(this.#create());
     this.pods.sort((a, b) => (a.ordinal ?? 0) - (b.ordinal ?? 0));
@@ -72,10 +74,10 @@ export class FleetModel {
   }
 
   #surplus(): Pod {
-    const rank = (pod: Pod): number[] =>
-      this.ordered
-        ? [-(pod.ordinal ?? 0)]
-        : [pod.up && !pod.fenced ? 1 : 0, pod.draining === undefined ? 1 : 0];
+    const rank = (pod: Pod): number[] => [
+      pod.up && !pod.fenced ? 1 : 0,
+      pod.draining === undefined ? 1 : 0,
+    ];
     const [first] = [...this.pods].sort((a, b) => {
       const [left, right] = [rank(a), rank(b)];
       return left.map((value, at) => value - (right[at] ?? 0)).find((by) => by !== 0) ?? 0;

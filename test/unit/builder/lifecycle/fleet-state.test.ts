@@ -28,7 +28,15 @@ function aWorld(kubernetes: BuilderSpecInput["kubernetes"], pods: Pod[], over: o
 }
 
 function input(over: Partial<FleetInput> = {}): FleetInput {
-  return { templateHash: "new", running: () => 0, queued: 0, spent: new Set(), now, ...over };
+  return {
+    templateHash: "new",
+    running: () => 0,
+    queued: 0,
+    spent: new Set(),
+    starts: [],
+    now,
+    ...over,
+  };
 }
 
 describe("the mark of a drain on a pod", () => {
@@ -71,6 +79,18 @@ describe("the fleet of a Builder", () => {
     const world = aWorld({ scaling: { max: 2 } }, [pod("a")], { object });
     const fleet = fleetState(world, input());
     assert.deepEqual([fleet?.members[0]?.idleMs, fleet?.wanted], [60_000, 1]);
+  });
+
+  it("keeps idle instances as long as runs usually come apart, if it may", () => {
+    const minutes = [0, 20, 41, 59].map((minute) => Date.parse(created) + minute * 60_000);
+    const idle = { name: "a", ready: true, idleSince: "2026-01-01T00:30:00Z" };
+    const object = { metadata: { name: "main" }, status: { instances: [idle] } };
+    const wanted = (scaling: { max: number; keepWarm?: string }, starts: number[]) =>
+      fleetState(aWorld({ scaling }, [pod("a")], { object }), input({ starts }))?.wanted;
+    assert.equal(wanted({ max: 2 }, minutes), 0);
+    assert.equal(wanted({ max: 2, keepWarm: "1h" }, minutes), 1);
+    assert.equal(wanted({ max: 2, keepWarm: "15m" }, minutes), 0);
+    assert.equal(wanted({ max: 2, keepWarm: "1h" }, []), 0);
   });
 
   it("knows the places of a StatefulSet's pods", () => {
