@@ -62,6 +62,7 @@ const modules: readonly ModuleSpec[] = [
       buildkitd: "github.com/moby/buildkit/cmd/buildkitd",
       buildctl: "github.com/moby/buildkit/cmd/buildctl",
       progressui: "./progressui",
+      "test-frontend": "./frontend",
     },
   },
   {
