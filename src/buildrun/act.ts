@@ -1,47 +1,13 @@
-// Carries a step out: the only file of the slice that writes. Every write carries the version that was decided upon, so
-// a stale leader's write is refused instead of undoing a newer one.
+// Carries a step out: what each kind of step writes, starts and ends.
 
-import type { Logger } from "pino";
-import type { BuildRun, BuildRunStatus } from "../api/v1alpha1/index.ts";
-import type { KubeClient } from "../kube/client.ts";
 import { isApiError } from "../kube/errors.ts";
-import type { EventSink } from "../kube/events.ts";
-import type { ResourceType } from "../kube/types.ts";
 import { after, done, type Outcome } from "../runtime/outcome.ts";
 import { refOf } from "./attempts.ts";
-import { type FinalStep, solveFinalizer } from "./decide.ts";
-import type { QueueBook } from "./queue.ts";
-import type { Solves } from "./solves.ts";
-import {
-  type AttemptNotes,
-  type Change,
-  nextStatus,
-  progressDueMs,
-  progressEveryMs,
-  reasonOf,
-} from "./status/status.ts";
-import { type RunWorld, runKey } from "./world.ts";
-
-/** What acting needs. */
-export interface ActDeps {
-  readonly client: KubeClient;
-  readonly type: ResourceType<BuildRun>;
-  /** Told of every answer to a write, so that no decision is made from before it. */
-  readonly cache: { wrote(object: BuildRun): void };
-  readonly book: QueueBook;
-  readonly solves: Solves;
-  readonly events: EventSink;
-  now(): Date;
-  /** By ref. */
-  readonly notes: Map<string, AttemptNotes>;
-}
-
-/** Where a step is carried out. */
-export interface Scene {
-  readonly world: RunWorld;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
-}
+import type { FinalStep } from "./decide.ts";
+import { follow, halt, merge, spawn, split } from "./parts/act-parts.ts";
+import { type Change, progressDueMs, progressEveryMs } from "./status/status.ts";
+import { type ActDeps, end, letGo, type Scene, setFinalizer, write } from "./status/write.ts";
+import { runKey } from "./world.ts";
 
 type Handlers = {
   readonly [K in FinalStep["kind"]]: (
@@ -64,6 +30,11 @@ const handlers: Handlers = {
   release: async (_, scene, deps) => await letGo(scene.world.run, scene, deps),
   expire: ({ inMs }) => after(inMs),
   delete: remove,
+  split,
+  spawn,
+  halt,
+  follow,
+  merge,
 };
 
 /** Carries out one step and says when to look again. Throws `ApiError` (409: decided upon an old version). */
@@ -79,11 +50,11 @@ export async function act(step: FinalStep, scene: Scene, deps: ActDeps): Promise
 type StepOf<K extends FinalStep["kind"]> = Extract<FinalStep, { kind: K }>;
 
 async function reject(
-  { result, failure }: StepOf<"reject">,
+  { result, failure, told }: StepOf<"reject">,
   scene: Scene,
   deps: ActDeps,
 ): Promise<Outcome> {
-  await end({ kind: "ended", result, failure }, undefined, scene, deps);
+  await end({ kind: "ended", result, failure, ...(told && { told }) }, undefined, scene, deps);
   return done;
 }
 
@@ -170,45 +141,6 @@ async function finish(step: StepOf<"finish">, scene: Scene, deps: ActDeps): Prom
   return done;
 }
 
-/** Writes the terminal state, then lets go of everything that was held for the run. */
-async function end(
-  change: Extract<Change, { kind: "ended" }>,
-  ref: string | undefined,
-  scene: Scene,
-  deps: ActDeps,
-): Promise<void> {
-  const { run } = scene.world;
-  const written = await write(change, scene, deps);
-  deps.book.forget(runKey(run));
-  if (ref !== undefined) {
-    await deps.solves.forget(ref);
-    deps.notes.delete(ref);
-  }
-  if (written === undefined) return;
-  announce(written, change, scene, deps);
-  await letGo(written, scene, deps);
-}
-
-function announce(
-  run: BuildRun,
-  change: Extract<Change, { kind: "ended" }>,
-  scene: Scene,
-  deps: ActDeps,
-): void {
-  const { status } = run;
-  const reason = status === undefined ? change.result : reasonOf(status);
-  const message =
-    status?.conditions?.find(({ type }) => type === "Succeeded")?.message ?? change.result;
-  const ref = change.attempt?.ref;
-  scene.log.info(
-    { ref, builder: status?.builder?.name, result: change.result, reason },
-    "run ended",
-  );
-  const type = change.result === "Failed" ? "Warning" : "Normal";
-  const told = change.result === "Succeeded" ? "Succeeded" : reason;
-  deps.events.event(run, { type, reason: told, action: "Build", message });
-}
-
 async function retry(
   { attempt, failure }: StepOf<"retry">,
   scene: Scene,
@@ -236,12 +168,6 @@ async function retry(
   return after(1);
 }
 
-async function letGo(run: BuildRun, scene: Scene, deps: ActDeps): Promise<Outcome> {
-  deps.book.forget(runKey(run));
-  await setFinalizer(run, false, scene, deps);
-  return done;
-}
-
 async function remove(
   _: StepOf<"delete">,
   { world, log, signal }: Scene,
@@ -256,50 +182,4 @@ async function remove(
     if (!isApiError(error, "Conflict", "NotFound")) throw error;
   }
   return done;
-}
-
-async function setFinalizer(
-  run: BuildRun,
-  wanted: boolean,
-  { signal }: Scene,
-  deps: ActDeps,
-): Promise<BuildRun | undefined> {
-  const finalizers = run.metadata.finalizers ?? [];
-  if (finalizers.includes(solveFinalizer) === wanted) return run;
-  const next = wanted
-    ? [...finalizers, solveFinalizer]
-    : finalizers.filter((name) => name !== solveFinalizer);
-  const updated = await deps.client.setFinalizers(deps.type, run, next, signal);
-  if (updated !== undefined) deps.cache.wrote(updated);
-  return updated === undefined ? undefined : { ...run, metadata: updated.metadata };
-}
-
-/** Writes the status that a change leads to, if it leads to one. The run as written; undefined when nothing was. */
-async function write(
-  change: Change,
-  { world, signal }: Scene,
-  deps: ActDeps,
-): Promise<BuildRun | undefined> {
-  const { run, now } = world;
-  const status = nextStatus(run, change, now);
-  if (status === undefined) return undefined;
-  return await writeStatus(run, status, {
-    client: deps.client,
-    type: deps.type,
-    cache: deps.cache,
-    signal,
-  });
-}
-
-/** Server-side apply of a whole status, refused with 409 when the run is no longer the version that was decided upon. */
-export async function writeStatus(
-  run: Pick<BuildRun, "metadata">,
-  status: BuildRunStatus,
-  to: Pick<ActDeps, "client" | "type" | "cache"> & { readonly signal: AbortSignal },
-): Promise<BuildRun> {
-  const { namespace, name, uid, resourceVersion } = run.metadata;
-  const metadata = { namespace, name, uid, resourceVersion };
-  const written = await to.client.applyStatus(to.type, { metadata, status }, {}, to.signal);
-  to.cache.wrote(written);
-  return { ...(run as BuildRun), metadata: written.metadata, status };
 }

@@ -3,6 +3,7 @@
 
 import type { SolveFailure } from "../agent/agent.ts";
 import type { WaitReason } from "./decide.ts";
+import { unsplittable } from "./parts/split.ts";
 import { forbidden } from "./policy.ts";
 import type { RunWorld } from "./world.ts";
 
@@ -94,6 +95,12 @@ const otherRunsAreDone: Check = ({ others }) => {
   return { kind: "wait", why: { phase: "Pending", reason, message, stalled } };
 };
 
+/** What a run would be split into can be put together again. */
+const splitsWell: Check = ({ run, groups }) => {
+  const failure = groups === undefined ? undefined : unsplittable(run);
+  return failure && { kind: "reject", failure };
+};
+
 /** The Builder has an instance that can take work. */
 const builderIsReady: Check = ({ builder }) => {
   if (builder?.notReady === undefined) return undefined;
@@ -114,4 +121,5 @@ export const admission: readonly Check[] = [
   localCachesHaveAPlace,
   otherRunsAreDone,
   builderIsReady,
+  splitsWell,
 ];

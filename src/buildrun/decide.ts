@@ -1,11 +1,13 @@
 // What to do with a run now: world → exactly one step. Pure; every rule about attempts, retries, cancelling, deleting
 // and expiring is in this file, and every transition has a test.
 
-import type { Attempt, BuildRun } from "../api/v1alpha1/index.ts";
+import type { Attempt, BuildRun, BuildRunStatus } from "../api/v1alpha1/index.ts";
 import { attemptLost, type JobOutcome, type SolveFailure } from "../agent/agent.ts";
 import { durationMs } from "../api/schema.ts";
 import { admission } from "./checks.ts";
 import { deadlineMs, isTerminal, mayRetry, nextAttemptMs, openAttempt } from "./attempts.ts";
+import { attendParts, inherited, type PartsStep, type PartView } from "./parts/decide-parts.ts";
+import { partsOf } from "./parts/split.ts";
 import type { SolvePlan } from "./plan/plan.ts";
 import { objection } from "./verdict.ts";
 import type { BuilderView, Prepared, RunWorld } from "./world.ts";
@@ -32,6 +34,8 @@ export type Step =
       readonly kind: "reject";
       readonly result: "Failed" | "Cancelled";
       readonly failure: SolveFailure;
+      /** What the parts of the run found out. */
+      readonly told?: Partial<BuildRunStatus>;
     }
   | { readonly kind: "wait"; readonly why: WaitReason; readonly recheckMs: number }
   /** A slot is held: read what the solve needs. `admit` makes a `start` of it, or not. */
@@ -69,7 +73,8 @@ export type Step =
   | { readonly kind: "release" }
   /** Finished and kept; look again when its time is over. */
   | { readonly kind: "expire"; readonly inMs: number }
-  | { readonly kind: "delete" };
+  | { readonly kind: "delete" }
+  | PartsStep;
 
 /** A step that can be carried out: what a claim comes to is settled. */
 export type FinalStep = Exclude<Step, { readonly kind: "claim" }>;
@@ -92,39 +97,24 @@ export function decide(world: RunWorld): Step {
   const attempt = openAttempt(run);
   if (attempt !== undefined) return attend(world, attempt);
   if (isDeleting(run)) return giveUp(run);
+  if (world.parts !== undefined) return partly(world, world.parts);
   if (run.spec.cancel) return { kind: "reject", result: "Cancelled", failure: cancelled() };
   if (isLate(world)) return { kind: "reject", result: "Failed", failure: timedOut(run) };
   return begin(world);
 }
 
 function begin(world: RunWorld): Step {
-  for (const check of admission) {
-    const violation = check(world);
-    if (violation === undefined) continue;
-    if (violation.kind === "reject")
-      return { kind: "reject", result: "Failed", failure: violation.failure };
-    return { kind: "wait", why: violation.why, recheckMs: violation.recheckMs ?? waitRecheckMs };
-  }
-  const { builder, turn, run, now, plan } = world;
+  const obstacle = inTheWay(world);
+  if (obstacle !== undefined) return obstacle;
+  const { builder, turn, run, now, plan, groups } = world;
+  if (groups !== undefined) return { kind: "split", parts: partsOf(run, groups) };
   const pauseMs = nextAttemptMs(run) - now.getTime();
-  if (pauseMs > 0) {
-    const message = `The next attempt starts in ${Math.ceil(pauseMs / 1000)} s.`;
-    return {
-      kind: "wait",
-      why: { phase: "Queued", reason: "BackingOff", message, stalled: false },
-      recheckMs: pauseMs,
-    };
-  }
+  if (pauseMs > 0) return backOff(pauseMs);
   if (builder === undefined || turn === undefined || !("request" in plan))
     return { kind: "watch", recheckMs: settleMs };
   if (turn.kind === "wait") {
-    const why: WaitReason = {
-      phase: "Queued",
-      reason: turn.reason,
-      message: turn.message,
-      ahead: turn.ahead,
-      stalled: false,
-    };
+    const { reason, message, ahead } = turn;
+    const why: WaitReason = { phase: "Queued", reason, message, ahead, stalled: false };
     return { kind: "wait", why, recheckMs: waitRecheckMs };
   }
   return {
@@ -134,6 +124,33 @@ function begin(world: RunWorld): Step {
     builder,
     instance: turn.instance,
   };
+}
+
+function inTheWay(world: RunWorld): Step | undefined {
+  for (const check of admission) {
+    const violation = check(world);
+    if (violation === undefined) continue;
+    if (violation.kind === "reject")
+      return { kind: "reject", result: "Failed", failure: violation.failure };
+    return { kind: "wait", why: violation.why, recheckMs: violation.recheckMs ?? waitRecheckMs };
+  }
+  return undefined;
+}
+
+function backOff(pauseMs: number): Step {
+  const message = `The next attempt starts in ${Math.ceil(pauseMs / 1000)} s.`;
+  const why = { phase: "Queued", reason: "BackingOff", message, stalled: false } as const;
+  return { kind: "wait", why, recheckMs: pauseMs };
+}
+
+function partly(world: RunWorld, parts: readonly PartView[]): Step {
+  const decision = attendParts(world, parts);
+  if (decision.kind !== "over") return decision;
+  const told = inherited(parts);
+  if (decision.why === "cancelled")
+    return { kind: "reject", result: "Cancelled", failure: cancelled(), told };
+  const failure = decision.failure ?? timedOut(world.run);
+  return { kind: "reject", result: "Failed", failure, told };
 }
 
 /**

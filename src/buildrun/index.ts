@@ -14,6 +14,7 @@ import type { ControllerMetrics } from "../runtime/metrics.ts";
 import type { Priority } from "../runtime/queue.ts";
 import { defaultLimits, openAttempt, type RunLimits } from "./attempts.ts";
 import { Dependents } from "./dependents.ts";
+import { wholeOf } from "./parts/act-parts.ts";
 import { QueueBook } from "./queue.ts";
 import { reconcile, type ReconcileDeps } from "./reconcile.ts";
 import { Solves } from "./solves.ts";
@@ -91,6 +92,8 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
       if (run === undefined) book.forget(key);
       else if (o.cache.isFresh(key)) book.observe(run);
       controller.add(key, { priority });
+      const whole = run && wholeOf(run);
+      if (whole !== undefined) controller.add(whole, { priority });
     },
   };
 }

@@ -5,6 +5,7 @@ import type { BuildRun } from "../api/v1alpha1/index.ts";
 import { type BuilderRef, builderKey, type Instance } from "../builder/index.ts";
 import { keyOf } from "../kube/object.ts";
 import { choose } from "../placement/choose.ts";
+import { missingPlatforms } from "../placement/platform.ts";
 import { order, type QueuedRun } from "../placement/order.ts";
 import { isTerminal, openAttempt } from "./attempts.ts";
 
@@ -130,7 +131,8 @@ export class QueueBook {
   }
 
   // A platform that no instance offers is not a reason to wait: a Dockerfile that only copies, or cross-compiles, builds
-  // for it without running anything on it. If it does run something, BuildKit's own error says so.
+  // for it without running anything on it. If it does run something, BuildKit's own error says so. An instance that
+  // offers it and is not ready yet is waited for.
   #choose(
     run: BuildRun,
     instances: readonly Instance[],
@@ -138,7 +140,11 @@ export class QueueBook {
     load: (id: string) => number,
   ) {
     const choice = choose({ key, instances, load, platforms: run.spec.platforms });
-    return choice.kind === "wait" && choice.reason === "PlatformNotSupported"
+    const comes = instances.some(
+      ({ terminating, platforms }) =>
+        !terminating && missingPlatforms(run.spec.platforms, platforms).length === 0,
+    );
+    return choice.kind === "wait" && choice.reason === "PlatformNotSupported" && !comes
       ? choose({ key, instances, load })
       : choice;
   }

@@ -9,8 +9,8 @@ export const rules: readonly PolicyRule[] = [
     scope: "Cluster",
     apiGroups: [group],
     resources: ["buildruns"],
-    verbs: ["list", "watch", "patch", "delete"],
-    why: "Runs are watched, hold a finalizer while a build is under way, and are deleted when their time to live is over.",
+    verbs: ["list", "watch", "create", "patch", "delete"],
+    why: "Runs are watched, hold a finalizer while a build is under way, and are deleted when their time to live is over. A run of several platforms that no instance builds for alone becomes one for each.",
   },
   {
     scope: "Cluster",

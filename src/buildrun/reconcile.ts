@@ -6,10 +6,11 @@ import type { BuildRun } from "../api/v1alpha1/index.ts";
 import type { ResourceCache } from "../kube/cache.ts";
 import { type KubeObject, keyOf } from "../kube/object.ts";
 import { done, type Outcome } from "../runtime/outcome.ts";
-import { act, type ActDeps, type Scene, writeStatus } from "./act.ts";
+import { act } from "./act.ts";
 import { admit, decide, type FinalStep, type Step } from "./decide.ts";
 import { prepare, type PrepareSources, rehearse } from "./prepare.ts";
 import { nextStatus } from "./status/status.ts";
+import { type ActDeps, type Scene, writeStatus } from "./status/write.ts";
 import { gather, type RunWorld, type WorldSources } from "./world.ts";
 
 /** Everything the slice works with. */

@@ -17,7 +17,10 @@ import { KilnError } from "../errors/index.ts";
 import { keyOf } from "../kube/object.ts";
 import { affinityKey } from "../placement/choose.ts";
 import { isTerminal, nextAttemptMs, openAttempt, type RunLimits, deadlineMs } from "./attempts.ts";
+import { cover } from "../placement/cover.ts";
 import { namedRuns, type OtherRun, otherRun } from "./other-runs.ts";
+import { isPartOf, type PartView } from "./parts/decide-parts.ts";
+import { isPart } from "./parts/split.ts";
 import { planOf, type SolvePlan } from "./plan/plan.ts";
 import type { QueueBook, Turn } from "./queue.ts";
 import type { Solves } from "./solves.ts";
@@ -63,6 +66,10 @@ export interface RunWorld {
   /** Only for a run that could start now; a `go` holds a slot. */
   readonly turn?: Turn;
   readonly job?: JobView;
+  /** For a run that no instance builds for alone: its platforms, in a group for each instance. */
+  readonly groups?: readonly (readonly string[])[];
+  /** Of a run that is split. */
+  readonly parts?: readonly PartView[];
   /** For an open attempt without a job: what the daemon says, and how long this process has been asking. */
   readonly memory?: Memory;
   readonly orphanedMs?: number;
@@ -98,7 +105,11 @@ export async function gather(
   }
   const builder = builderView(run, from.fleet);
   const waiting = { ...base, ...othersOf(run, from.cache) };
+  if (run.status?.parts !== undefined)
+    return { ...waiting, parts: partViews(run, from), ...(builder && { builder }) };
   if (builder === undefined) return waiting;
+  const groups = groupsOf(run, builder);
+  if (groups !== undefined) return { ...waiting, builder, groups };
   const turn = turnOf(waiting, builder, from.book);
   if (turn.turn?.kind === "wait") from.fleet.demand(builder.ref);
   return { ...waiting, builder, ...turn };
@@ -109,6 +120,22 @@ function othersOf(run: BuildRun, cache: WorldSources["cache"]): Pick<RunWorld, "
   if (names.length === 0) return {};
   const get = (name: string) => cache.get(`${run.metadata.namespace ?? ""}/${name}`);
   return { others: new Map(names.map((name) => [name, otherRun(run, name, get)])) };
+}
+
+/** The parts of a split run, each with its run. */
+function partViews(run: BuildRun, { cache }: WorldSources): readonly PartView[] {
+  return (run.status?.parts ?? []).map(({ run: name, platforms }) => {
+    const found = cache.get(keyOf({ ...run.metadata, name }));
+    return { run: name, platforms, ...(found && isPartOf(found, run) && { found }) };
+  });
+}
+
+/** The platforms in groups when no instance has all of them; only before anything was started. */
+function groupsOf(run: BuildRun, builder: BuilderView): RunWorld["groups"] {
+  const { spec, status } = run;
+  const isWhole = spec.call !== undefined || isPart(run) || (status?.attempts ?? []).length > 0;
+  if (isWhole || spec.platforms.length < 2 || builder.notReady !== undefined) return undefined;
+  return cover(spec.platforms, builder.instances);
 }
 
 function planned(run: BuildRun): SolvePlan | SolveFailure {

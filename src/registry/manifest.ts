@@ -37,17 +37,34 @@ const accept = [
   "application/vnd.docker.distribution.manifest.v2+json",
 ].join(", ");
 
+/** A manifest or index as the registry keeps it. */
+export interface ManifestBytes {
+  readonly body: Buffer;
+  readonly digest: string;
+  /** Media type. */
+  readonly type: string;
+}
+
 /** Reads a manifest and checks its bytes against its digest. Throws KilnError Registry/…. */
 export async function readManifest(
   reference: ImageReference,
   options: ReadOptions,
 ): Promise<Manifest> {
+  const { body, digest, type } = await readManifestBytes(reference, options);
+  return parseManifest(body, { digest, type });
+}
+
+/** As `readManifest`, but its bytes. */
+export async function readManifestBytes(
+  reference: ImageReference,
+  options: ReadOptions,
+): Promise<ManifestBytes> {
   const what = withDefaultTag(reference);
   const response = await request("GET", what, options);
   const digest = `sha256:${createHash("sha256").update(response.body).digest("hex")}`;
   const claimed = what.digest ?? header(response, "docker-content-digest");
   if (claimed?.startsWith("sha256:") === true && claimed !== digest) throw corrupt(what, digest);
-  return parseManifest(response.body, { digest, type: header(response, "content-type") ?? "" });
+  return { body: response.body, digest, type: header(response, "content-type") ?? "" };
 }
 
 /** The digest behind a reference, without its bytes; undefined when the registry does not tell. */

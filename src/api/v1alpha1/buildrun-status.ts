@@ -177,6 +177,16 @@ const CacheReport = z.object({
     .describe("Caches that were to be written."),
 });
 
+const Part = z.object({
+  run: Name.describe("BuildRun that builds it."),
+  platforms: z.array(z.string().max(64)).max(16).describe("Platforms that it builds for."),
+  phase: z.string().max(32).optional().describe("Where that run is in its life."),
+  instance: Name.optional().describe("Instance that builds or has built it."),
+  attempts: Count.optional().describe("How often it was started."),
+  digest: Digest.optional().describe("Digest of the first image that it pushed."),
+  reason: StatusReason.optional().describe("Why it failed, as one word."),
+});
+
 const Warnings = z.object({
   total: Count.describe("How many there are, those that are not listed among them."),
   items: z
@@ -267,6 +277,9 @@ export const BuildRunStatus = z.object({
   attempts: listMap(Attempt, ["number"], statusLimits.attempts)
     .optional()
     .describe("Each start on a builder, first to last."),
+  parts: listMap(Part, ["run"], 16)
+    .optional()
+    .describe("When no instance builds for all platforms: the runs that build for some each."),
   progress: Progress.optional().describe("How far it is."),
   timings: Timings.optional().describe("Where the time went, in milliseconds."),
   source: Source.optional().describe("What exactly was built."),

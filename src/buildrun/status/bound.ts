@@ -119,6 +119,10 @@ const shrinks: readonly Shrink[] = [
   shorterCall("text"),
   fewerWarnings(2),
   fewerBaseImages(0),
+  (status) => ({
+    ...status,
+    parts: status.parts?.map((part) => ({ ...part, instance: undefined })),
+  }),
   shorterCache(0),
   shorterMessages,
   shorterTail(0, 0),

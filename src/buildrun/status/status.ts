@@ -1,14 +1,16 @@
 // The status of a run after one change. Pure, and the only writer of conditions. A finished run's status never changes.
 
-import type { JobOutcome, SolveFailure } from "../../agent/agent.ts";
-import { findCondition, removeCondition, setCondition } from "../../api/condition.ts";
+import type { JobOutcome, SolveFacts, SolveFailure } from "../../agent/agent.ts";
+import { findCondition, setCondition } from "../../api/condition.ts";
 import type { Attempt, BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
 import type { BuilderRef } from "../../builder/index.ts";
 import type { AttemptResult, WaitReason } from "../decide.ts";
+import type { PartName } from "../parts/split.ts";
 import { accepted, bounded } from "./bound.ts";
 import { cacheCondition, cacheOf } from "./caches.ts";
+import { base, conditions, type Conditions, type Summary } from "./conditions.ts";
 import { statusFailure } from "./failure.ts";
-import { counts, type Progress } from "./progress.ts";
+import { counts, noProgress, type Progress } from "./progress.ts";
 import { callOf, resultOf, timingsOf, warningsOf } from "./result.ts";
 import { oneLine, plainText } from "./text.ts";
 
@@ -23,6 +25,13 @@ export type Change =
       readonly instance: string;
     }
   | { readonly kind: "running"; readonly progress: Progress }
+  /** Runs of their own will build for some of the platforms each. */
+  | { readonly kind: "split"; readonly parts: readonly PartName[]; readonly builder: BuilderRef }
+  | {
+      readonly kind: "parts";
+      readonly parts: NonNullable<BuildRunStatus["parts"]>;
+      readonly progress?: BuildRunStatus["progress"];
+    }
   | { readonly kind: "retrying"; readonly attempt: AttemptResult; readonly failure: SolveFailure }
   | {
       readonly kind: "ended";
@@ -32,6 +41,8 @@ export type Change =
       readonly failure?: SolveFailure;
       readonly progress?: Progress;
       readonly notes?: AttemptNotes;
+      /** What the parts of the run found out. */
+      readonly told?: Partial<BuildRunStatus>;
     };
 
 /** What the process that sent an attempt remembers of it; lost with that process. */
@@ -44,48 +55,6 @@ export interface AttemptNotes {
 
 /** Progress is written at most this often, in milliseconds. */
 export const progressEveryMs = 5_000;
-
-type Conditions = NonNullable<BuildRunStatus["conditions"]>;
-
-interface Summary {
-  readonly succeeded: "True" | "False" | "Unknown";
-  readonly reason: string;
-  readonly message: string;
-  /** What kstatus is told: still moving, stuck until somebody acts, or neither. */
-  readonly state: "moving" | "stuck" | "settled";
-  /** Reason of Reconciling or Stalled, when it says more than `reason`. */
-  readonly detail?: string;
-}
-
-function conditions(run: BuildRun, now: Date, summary: Summary): Conditions {
-  const { succeeded, state } = summary;
-  const reason = summary.reason;
-  const detail = summary.detail ?? reason;
-  const message = oneLine(summary.message, 1000);
-  const at = { now, observedGeneration: run.metadata.generation ?? 0 };
-  let list: Conditions = run.status?.conditions ?? [];
-  list = setCondition(list, { type: "Succeeded", status: succeeded, reason, message }, at);
-  // Reconciling and Stalled are there only while they hold: that is how kstatus reads them.
-  for (const [type, holds] of [
-    ["Reconciling", state === "moving"],
-    ["Stalled", state === "stuck"],
-  ] as const) {
-    list = holds
-      ? setCondition(list, { type, status: "True", reason: detail, message }, at)
-      : removeCondition(list, type);
-  }
-  return list;
-}
-
-function base(run: BuildRun): Omit<BuildRunStatus, "conditions" | "phase"> {
-  const {
-    conditions: _,
-    phase: __,
-    queue: ___,
-    ...rest
-  } = run.status ?? ({} as Partial<BuildRunStatus>);
-  return { ...rest, observedGeneration: run.metadata.generation ?? 0 };
-}
 
 function builderField(
   { kind, namespace, name }: BuilderRef,
@@ -178,6 +147,24 @@ function claimed(
     builder: builderField(builder, instance),
     startTime: run.status?.startTime ?? startedAt,
     attempts: [...(run.status?.attempts ?? []), attempt],
+  };
+}
+
+function splitUp(
+  run: BuildRun,
+  now: Date,
+  { parts, builder }: Extract<Change, { kind: "split" }>,
+): BuildRunStatus {
+  const message = `Builds on ${parts.length} instances of ${builder.kind} "${builder.name}", each for platforms of its own; see status.parts.`;
+  const summary = { succeeded: "Unknown", reason: "Running", message, state: "moving" } as const;
+  return {
+    ...base(run),
+    phase: "Running",
+    conditions: conditions(run, now, summary),
+    ...waited(run, now),
+    builder: builderField(builder),
+    startTime: run.status?.startTime ?? now.toISOString(),
+    parts: parts.map((part) => ({ run: part.run, platforms: [...part.platforms] })),
   };
 }
 
@@ -292,6 +279,7 @@ function ended(
     completionTime: now.toISOString(),
     ...(attempt && { attempts: closed(run, now, attempt, failure) }),
     ...known,
+    ...change.told,
     failure: written,
   };
 }
@@ -315,22 +303,35 @@ function withCache(
 function found(
   run: BuildRun,
   now: Date,
-  { outcome, progress, notes, attempt }: Extract<Change, { kind: "ended" }>,
+  change: Extract<Change, { kind: "ended" }>,
 ): Partial<BuildRunStatus> {
+  const { outcome, progress, notes } = change;
   const facts = outcome?.kind === "succeeded" ? outcome.facts : undefined;
-  const warnings = warningsOf(progress, facts?.call);
-  const results: Partial<BuildRunStatus> = {
-    ...(facts === undefined ? {} : resultOf(run, facts)),
-    ...(facts?.call === undefined ? {} : { call: callOf(facts.call, attempt?.ref ?? "") }),
-    ...(warnings === undefined ? {} : { warnings }),
-  };
-  if (progress === undefined) return { progress: undefined, ...results };
+  const results = resultsOf(run, change, facts);
+  if (progress === undefined) {
+    const timings =
+      run.status?.parts && timingsOf(run, noProgress, { end: now, resolveMs: undefined });
+    return { progress: undefined, ...(timings && { timings }), ...results };
+  }
   const { total, completed, cached } = counts(progress);
   return {
     progress: { total, completed, cached, updatedAt: now.toISOString() },
     timings: timingsOf(run, progress, { end: now, resolveMs: notes?.resolveMs }),
     cache: cacheOf(run, progress, facts),
     ...results,
+  };
+}
+
+function resultsOf(
+  run: BuildRun,
+  { progress, attempt }: Extract<Change, { kind: "ended" }>,
+  facts: SolveFacts | undefined,
+): Partial<BuildRunStatus> {
+  const warnings = warningsOf(progress, facts?.call);
+  return {
+    ...(facts === undefined ? {} : resultOf(run, facts)),
+    ...(facts?.call === undefined ? {} : { call: callOf(facts.call, attempt?.ref ?? "") }),
+    ...(warnings === undefined ? {} : { warnings }),
   };
 }
 
@@ -361,6 +362,10 @@ function changed(run: BuildRun, change: Change, now: Date): BuildRunStatus | und
       return claimed(run, now, change);
     case "running":
       return running(run, now, change);
+    case "split":
+      return splitUp(run, now, change);
+    case "parts":
+      return run.status && { ...run.status, parts: change.parts, progress: change.progress };
     case "retrying":
       return retrying(run, now, change);
     case "ended":

@@ -32,6 +32,7 @@ const told = new Set([
   "Pending",
   "Succeeded",
   "Started",
+  "Split",
   "PlatformNotSupported",
 ]);
 

@@ -1,0 +1,141 @@
+// One index of the images that parts have pushed: read and written in their registry, with the logins of the run.
+
+import type { ImageFacts, SolveFacts } from "../../agent/agent.ts";
+import type { ImageOutput } from "../../api/v1alpha1/index.ts";
+import type { KubeClient } from "../../kube/client.ts";
+import type { ReadOptions } from "../../registry/manifest.ts";
+import { mergeImages, type IndexAnnotations } from "../../registry/merge.ts";
+import { type ImageReference, parseReference, withDefaultTag } from "../../registry/reference.ts";
+import { readCredentials } from "../credentials.ts";
+import type { BuilderView, RunWorld } from "../world.ts";
+import type { PartView } from "./decide-parts.ts";
+
+/** How the merge reaches the cluster. */
+export interface MergeSources {
+  readonly client: KubeClient;
+  readonly signal: AbortSignal;
+}
+
+const deadlineMs = 60_000;
+
+/**
+ * Merges every output of the run. Throws KilnError Registry/…, or that of a Secret that can not be read; of class Infra,
+ * `Unexpected`, when a part has no digest.
+ */
+export async function mergeParts(
+  { run, builder, plan }: RunWorld,
+  parts: readonly PartView[],
+  { client, signal }: MergeSources,
+): Promise<SolveFacts> {
+  if (!("request" in plan) || run.spec.outputs.length === 0) return { images: [], baseImages: [] };
+  const account = {
+    namespace: run.metadata.namespace ?? "",
+    serviceAccount: run.spec.serviceAccountName,
+  };
+  const { registryCredentials } = plan.needs;
+  const needs = { ...plan.needs, secrets: [], ssh: [], gits: [], trees: {}, registryCredentials };
+  const { logins } = await readCredentials(needs, account, client, signal);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
+  const images: ImageFacts[] = [];
+  for (const [index, { image }] of run.spec.outputs.entries()) {
+    if (image === undefined) continue;
+    const made = parts.map((part) => partImage(part, index));
+    const read = (domain: string): ReadOptions => {
+      const insecure = image.insecure || isPlain(domain, builder);
+      return { logins, signal: limit, insecure };
+    };
+    images.push(...(await mergeOutput(image, made, read)));
+  }
+  return { images, baseImages: [] };
+}
+
+/** Whether the Builder takes this registry without a certificate that holds. */
+function isPlain(domain: string, builder: BuilderView | undefined): boolean {
+  const registry = builder?.spec?.buildkitd?.registries.find(({ host }) => host === domain);
+  return registry?.http === true || registry?.insecure === true;
+}
+
+/** Every repository of an output gets the index, and it is the same in each. */
+async function mergeOutput(
+  image: ImageOutput,
+  made: readonly PartImage[],
+  read: (domain: string) => ReadOptions,
+): Promise<readonly ImageFacts[]> {
+  const tags = image.tags.map((tag) => withDefaultTag(parseReference(tag)));
+  const parts = made.map(({ digest, platform }) => ({ digest, platform }));
+  const annotations = annotationsOf(image);
+  let facts: ImageFacts | undefined;
+  for (const group of byRepository(tags)) {
+    const options = read(group[0]?.domain ?? "");
+    const merge = { tags: group, parts, annotations, byDigest: image.pushByDigest };
+    const merged = await mergeImages(merge, options);
+    facts ??= factsOf(merged, made, image.pushByDigest ? [] : image.tags);
+  }
+  return facts === undefined ? [] : [facts];
+}
+
+interface PartImage {
+  readonly digest: string;
+  readonly platform: string;
+  readonly platforms: NonNullable<ImageFacts["platforms"]>;
+  readonly attestations: NonNullable<ImageFacts["attestations"]>;
+}
+
+function partImage({ found, platforms: [platform = ""] }: PartView, index: number): PartImage {
+  const image = found?.status?.outputs?.[index]?.image;
+  if (image === undefined) throw new Error(`part ${platform} has no image ${index}`);
+  return {
+    digest: image.digest,
+    platform,
+    platforms: (image.platforms ?? []).map(({ size, ...rest }) => ({
+      ...rest,
+      ...(size === undefined ? {} : { size }),
+    })),
+    attestations: (image.attestations ?? []).map(({ platform: about, ...rest }) => ({
+      ...rest,
+      ...(about === undefined ? {} : { platform: about }),
+    })),
+  };
+}
+
+function byRepository(tags: readonly ImageReference[]): readonly (readonly ImageReference[])[] {
+  const groups = new Map<string, ImageReference[]>();
+  for (const tag of tags) {
+    const key = `${tag.domain}/${tag.repository}`;
+    groups.set(key, [...(groups.get(key) ?? []), tag]);
+  }
+  return [...groups.values()];
+}
+
+function annotationsOf({ annotations }: ImageOutput): IndexAnnotations {
+  const of = (level: string, platform?: string): Record<string, string> =>
+    Object.fromEntries(
+      annotations
+        .filter((one) => one.level === level)
+        .filter((one) => one.platform === undefined || one.platform === platform)
+        .map(({ name, value }) => [name, value]),
+    );
+  const index = of("index");
+  return {
+    ...(Object.keys(index).length === 0 ? {} : { index }),
+    descriptor: (platform) => of("manifest-descriptor", platform),
+  };
+}
+
+function factsOf(
+  { digest, size }: { readonly digest: string; readonly size: number },
+  parts: readonly PartImage[],
+  tags: readonly string[],
+): ImageFacts {
+  const platforms = parts.flatMap((part) => part.platforms);
+  const attestations = parts.flatMap((part) => part.attestations);
+  const complete = platforms.every((one) => one.size !== undefined);
+  const bytes = platforms.reduce((sum, one) => sum + (one.size ?? 0), size);
+  return {
+    digest,
+    platforms,
+    ...(complete ? { size: bytes } : {}),
+    ...(attestations.length === 0 ? {} : { attestations }),
+    readBack: tags.map((tag) => ({ tag, digest })),
+  };
+}

@@ -1,0 +1,120 @@
+// A run of several platforms that no instance builds for alone: which runs it is split into, one for each group of
+// platforms. Pure. The parts are BuildRuns of their own: they queue, are placed and repeated as any other.
+
+import type { BuildRun, BuildRunSpec, CacheExport, CacheImport } from "../../api/v1alpha1/index.ts";
+import type { SolveFailure } from "../../agent/agent.ts";
+import type { BuilderRef } from "../../builder/index.ts";
+import { apiVersion } from "../../api/kinds.ts";
+
+/** Label of a part, with the name of the run that it is of. */
+export const partOfLabel = "kiln.build/part-of";
+
+/** One part, as the status of the whole run has it. */
+export interface PartName {
+  readonly run: string;
+  readonly platforms: readonly string[];
+}
+
+const maxName = 63;
+
+/** Names of the parts: the same every time, and nobody else's, since they have a piece of the run's UID. */
+export function partsOf(
+  { metadata }: BuildRun,
+  groups: readonly (readonly string[])[],
+): readonly PartName[] {
+  const piece = (metadata.uid ?? "").replace(/-.*$/s, "");
+  return groups.map((platforms, index) => {
+    const suffix = `-${piece}-${index}`;
+    return {
+      run: `${metadata.name.slice(0, maxName - suffix.length).replace(/[-.]+$/, "")}${suffix}`,
+      platforms,
+    };
+  });
+}
+
+/** Why the run can't be split; undefined: it can. */
+export function unsplittable({ spec }: BuildRun): SolveFailure | undefined {
+  const index = spec.outputs.findIndex(
+    ({ image }) => image === undefined || !image.push || image.tags.length === 0,
+  );
+  if (index < 0) return undefined;
+  return {
+    class: "User",
+    reason: "OutputNotSplittable",
+    message: `spec.outputs[${index}] can not be made: no instance of the Builder builds for ${spec.platforms.join(", ")} together, and only images that are pushed can be put together from several. Push an image, or start a run for each platform.`,
+    retryable: false,
+    logTail: [],
+  };
+}
+
+/** Whether this run is a part of another one, which is never split again. */
+export function isPart({ metadata }: BuildRun): boolean {
+  return metadata.labels?.[partOfLabel] !== undefined;
+}
+
+/** The run of a part, ready to be created. It is deleted with the whole run. */
+export function partRun(run: BuildRun, { run: name, platforms }: PartName, builder: BuilderRef) {
+  const { metadata, spec } = run;
+  const { ttlAfterFinished: _, ...kept } = spec;
+  return {
+    apiVersion,
+    kind: "BuildRun" as const,
+    metadata: {
+      name,
+      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      labels: { ...metadata.labels, [partOfLabel]: metadata.name },
+      ownerReferences: [
+        {
+          apiVersion,
+          kind: "BuildRun",
+          name: metadata.name,
+          uid: metadata.uid ?? "",
+          controller: true,
+          blockOwnerDeletion: false,
+        },
+      ],
+    },
+    spec: {
+      ...kept,
+      builderRef: { kind: builder.kind, name: builder.name },
+      platforms: [...platforms],
+      outputs: spec.outputs.map(partOutput),
+      cache: partCache(spec, platforms),
+    } satisfies BuildRunSpec,
+  };
+}
+
+type Output = BuildRunSpec["outputs"][number];
+
+/** Pushed by digest into the same repositories; what is about the index is left to whoever makes the index. */
+function partOutput(output: Output): Output {
+  const { image } = output;
+  if (image === undefined) return output;
+  const tags = [...new Set(image.tags.map(repositoryOf))];
+  const annotations = image.annotations.filter(({ level }) => level === "manifest");
+  return { image: { ...image, tags, annotations, pushByDigest: true } };
+}
+
+/** A tag or digest is behind the last slash; before it, a colon begins a port. */
+export function repositoryOf(reference: string): string {
+  return reference.replace(/[:@][^/]*$/, "");
+}
+
+/** Each part has a cache of its own in a registry: two that write one reference would overwrite each other. */
+function partCache({ cache }: BuildRunSpec, platforms: readonly string[]): BuildRunSpec["cache"] {
+  const suffix = platforms.join("_").replaceAll("/", "-");
+  const own = (ref: string): string => {
+    const repository = repositoryOf(ref);
+    const tag = ref.slice(repository.length + 1) || "latest";
+    return `${repository}:${`${tag}-${suffix}`.slice(0, 128)}`;
+  };
+  const to = cache.to.map((one): CacheExport => {
+    if (one.registry === undefined) return one;
+    return { registry: { ...one.registry, ref: own(one.registry.ref) } };
+  });
+  const from = cache.from.flatMap((one): CacheImport[] => {
+    if (one.registry === undefined) return [one];
+    return [{ registry: { ...one.registry, ref: own(one.registry.ref) } }, one];
+  });
+  return { ...cache, to, from };
+}

@@ -1,0 +1,128 @@
+// The writes of a run: its status, and the finalizer that holds it. Every write carries the version that was decided upon,
+// so a stale leader's write is refused instead of undoing a newer one.
+
+import type { Logger } from "pino";
+import type { BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
+import type { KubeClient } from "../../kube/client.ts";
+import type { EventSink } from "../../kube/events.ts";
+import type { ResourceType } from "../../kube/types.ts";
+import { done, type Outcome } from "../../runtime/outcome.ts";
+import { solveFinalizer } from "../decide.ts";
+import type { QueueBook } from "../queue.ts";
+import type { Solves } from "../solves.ts";
+import { type RunWorld, runKey } from "../world.ts";
+import { type AttemptNotes, type Change, nextStatus, reasonOf } from "./status.ts";
+
+/** What acting needs. */
+export interface ActDeps {
+  readonly client: KubeClient;
+  readonly type: ResourceType<BuildRun>;
+  /** Told of every answer to a write, so that no decision is made from before it. */
+  readonly cache: { wrote(object: BuildRun): void };
+  readonly book: QueueBook;
+  readonly solves: Solves;
+  readonly events: EventSink;
+  now(): Date;
+  /** By ref. */
+  readonly notes: Map<string, AttemptNotes>;
+}
+
+/** Where a step is carried out. */
+export interface Scene {
+  readonly world: RunWorld;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Writes the terminal state, then lets go of everything that was held for the run. */
+export async function end(
+  change: Extract<Change, { kind: "ended" }>,
+  ref: string | undefined,
+  scene: Scene,
+  deps: ActDeps,
+): Promise<void> {
+  const { run } = scene.world;
+  const written = await write(change, scene, deps);
+  deps.book.forget(runKey(run));
+  if (ref !== undefined) {
+    await deps.solves.forget(ref);
+    deps.notes.delete(ref);
+  }
+  if (written === undefined) return;
+  announce(written, change, scene, deps);
+  await letGo(written, scene, deps);
+}
+
+function announce(
+  run: BuildRun,
+  change: Extract<Change, { kind: "ended" }>,
+  scene: Scene,
+  deps: ActDeps,
+): void {
+  const { status } = run;
+  const reason = status === undefined ? change.result : reasonOf(status);
+  const message =
+    status?.conditions?.find(({ type }) => type === "Succeeded")?.message ?? change.result;
+  const ref = change.attempt?.ref;
+  scene.log.info(
+    { ref, builder: status?.builder?.name, result: change.result, reason },
+    "run ended",
+  );
+  const type = change.result === "Failed" ? "Warning" : "Normal";
+  const told = change.result === "Succeeded" ? "Succeeded" : reason;
+  deps.events.event(run, { type, reason: told, action: "Build", message });
+}
+
+/** The run needs nothing any more: its place in the queue and our finalizer go. */
+export async function letGo(run: BuildRun, scene: Scene, deps: ActDeps): Promise<Outcome> {
+  deps.book.forget(runKey(run));
+  await setFinalizer(run, false, scene, deps);
+  return done;
+}
+
+/** Puts our finalizer on or takes it off; undefined when the run is gone. */
+export async function setFinalizer(
+  run: BuildRun,
+  wanted: boolean,
+  { signal }: Scene,
+  deps: ActDeps,
+): Promise<BuildRun | undefined> {
+  const finalizers = run.metadata.finalizers ?? [];
+  if (finalizers.includes(solveFinalizer) === wanted) return run;
+  const next = wanted
+    ? [...finalizers, solveFinalizer]
+    : finalizers.filter((name) => name !== solveFinalizer);
+  const updated = await deps.client.setFinalizers(deps.type, run, next, signal);
+  if (updated !== undefined) deps.cache.wrote(updated);
+  return updated === undefined ? undefined : { ...run, metadata: updated.metadata };
+}
+
+/** Writes the status that a change leads to, if it leads to one. The run as written; undefined when nothing was. */
+export async function write(
+  change: Change,
+  { world, signal }: Scene,
+  deps: ActDeps,
+): Promise<BuildRun | undefined> {
+  const { run, now } = world;
+  const status = nextStatus(run, change, now);
+  if (status === undefined) return undefined;
+  return await writeStatus(run, status, {
+    client: deps.client,
+    type: deps.type,
+    cache: deps.cache,
+    signal,
+  });
+}
+
+/** Server-side apply of a whole status, refused with 409 when the run is no longer the version that was decided upon. */
+export async function writeStatus(
+  run: Pick<BuildRun, "metadata">,
+  status: BuildRunStatus,
+  to: Pick<ActDeps, "client" | "type" | "cache"> & { readonly signal: AbortSignal },
+): Promise<BuildRun> {
+  const { namespace, name, uid, resourceVersion } = run.metadata;
+  const metadata = { namespace, name, uid, resourceVersion };
+  const written = await to.client.applyStatus(to.type, { metadata, status }, {}, to.signal);
+  to.cache.wrote(written);
+  return { ...(run as BuildRun), metadata: written.metadata, status };
+}

@@ -1,0 +1,289 @@
+// Two buildkitds that build for one platform each, as nodes of two architectures do: a run for both is split, its images
+// are put together as real buildx puts them together over the same two, and what goes wrong is told for its platform.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
+import { parseEndpoint } from "../../../src/buildkit/index.ts";
+import {
+  binary,
+  type Buildkitd,
+  buildkitd,
+  type Registry,
+  registry,
+  scratch,
+} from "../../cluster/index.ts";
+import { aDaemon, build, builderOf, image, inline, pushed, start, succeeds } from "./daemon.ts";
+import { instanceAt } from "./fleet.ts";
+import { buildRunType, ends, never, reaches, reason, until } from "./kiln.ts";
+
+const run = promisify(execFile);
+const both = ["linux/amd64", "linux/arm64"];
+const dockerfile = "FROM busybox\nARG TARGETARCH\nRUN echo $TARGETARCH $(uname -m) > /arch\n";
+
+interface Entry {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly platform?: { readonly architecture: string; readonly os: string };
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What an index says but for digests that differ from build to build: those of attestations. */
+function shape(manifests: readonly Entry[]): unknown[] {
+  const order = new Map(manifests.map(({ digest, platform }) => [digest, platform?.architecture]));
+  return manifests
+    .map(({ digest, mediaType, platform, annotations = {} }) => {
+      const about = annotations["vnd.docker.reference.digest"];
+      const isAttestation = about !== undefined;
+      return {
+        mediaType,
+        platform,
+        ...(isAttestation ? {} : { digest }),
+        annotations: {
+          ...annotations,
+          ...(isAttestation && { "vnd.docker.reference.digest": order.get(about) }),
+        },
+        key: `${platform?.architecture} ${about === undefined ? "" : order.get(about)}`,
+      };
+    })
+    .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+describe("a run for platforms of two instances", () => {
+  let arm: Buildkitd;
+  let plain: Registry;
+  const daemon = aDaemon({
+    insecure: async () => {
+      plain = await registry();
+      return [plain.host];
+    },
+  });
+  before(async () => {
+    arm = await buildkitd({
+      platforms: ["linux/arm64"],
+      insecureRegistries: [daemon.registry.host, plain.host],
+    });
+  });
+  after(async () => {
+    await arm.stop();
+    await plain.stop();
+  });
+  beforeEach(() => twoInstances());
+
+  function twoInstances(): void {
+    const [amd64, arm64] = [daemon.buildkitd, arm].map(({ address }) => parseEndpoint(address));
+    assert.ok(amd64 !== undefined && arm64 !== undefined);
+    daemon.fleet.set(builderOf(daemon), {
+      instances: [
+        instanceAt(amd64, { id: "remote-0", platforms: ["linux/amd64"] }),
+        instanceAt(arm64, { id: "remote-1", platforms: ["linux/arm64"] }),
+      ],
+    });
+  }
+
+  const reproducible = {
+    platforms: both,
+    buildArgs: [{ name: "SOURCE_DATE_EPOCH", value: "1700000000" }],
+    attestations: { provenance: { mode: "min" } },
+  };
+
+  it("is one index, with the manifests and attestations that buildx makes over the same two", async () => {
+    const status = await succeeds(
+      daemon,
+      inline(dockerfile, {
+        ...reproducible,
+        ...image(daemon, "split:kiln", { rewriteTimestamp: true }),
+      }),
+    );
+    assert.deepEqual(
+      status.parts?.map(({ platforms, phase, instance }) => [...platforms, phase, instance]),
+      [
+        ["linux/amd64", "Succeeded", "remote-0"],
+        ["linux/arm64", "Succeeded", "remote-1"],
+      ],
+    );
+    const ours = await pushed(daemon, "split", "kiln");
+    const [made] = status.outputs ?? [];
+    assert.equal(made?.image?.digest, ours.digest);
+    assert.deepEqual(
+      made?.image?.platforms?.map(({ platform }) => platform),
+      both,
+    );
+    assert.equal(made.image.attestations?.length, 2);
+    await withBuildx("split:buildx");
+    const theirs = await pushed(daemon, "split", "buildx");
+    assert.deepEqual(
+      shape(ours.manifest.manifests as Entry[]),
+      shape(theirs.manifest.manifests as Entry[]),
+    );
+  });
+
+  /** Builds the same with real buildx, on one builder of both daemons. */
+  async function withBuildx(tag: string): Promise<void> {
+    const place = scratch("buildx");
+    try {
+      const { folder } = place;
+      const context = path.join(folder, "context");
+      mkdirSync(context);
+      writeFileSync(path.join(context, "Dockerfile"), dockerfile);
+      const buildx = await binary("buildx");
+      const env = {
+        PATH: process.env["PATH"],
+        HOME: folder,
+        BUILDX_CONFIG: path.join(folder, ".buildx"),
+        DOCKER_CONFIG: path.join(folder, ".docker"),
+      };
+      const node = ["create", "--driver=remote", "--name=two"];
+      await run(buildx, [...node, "--platform=linux/amd64", daemon.buildkitd.address], { env });
+      await run(buildx, [...node, "--append", "--platform=linux/arm64", arm.address], { env });
+      const output = `type=image,name=${daemon.registry.host}/${tag},push=true,rewrite-timestamp=true`;
+      await run(
+        buildx,
+        [
+          ...["build", "--builder=two", `--platform=${both.join(",")}`, "--provenance=mode=min"],
+          ...["--build-arg=SOURCE_DATE_EPOCH=1700000000", `--output=${output}`, context],
+        ],
+        { env, timeout: 60_000 },
+      );
+    } finally {
+      place.remove();
+    }
+  }
+
+  it("writes every tag, in each repository, over plain HTTP where it is asked for", async () => {
+    const tags = [`${plain.host}/one:1`, `${plain.host}/one:2`, `${plain.host}/two:1`];
+    const annotations = [
+      { name: "org.example.i", value: "index", level: "index" },
+      { name: "org.example.m", value: "manifest" },
+    ];
+    const { outputs } = await succeeds(
+      daemon,
+      inline(dockerfile, {
+        platforms: both,
+        outputs: [{ image: { tags, insecure: true, annotations } }],
+      }),
+    );
+    const digest = outputs?.[0]?.image?.digest;
+    for (const [repository, tag] of [
+      ["one", "1"],
+      ["one", "2"],
+      ["two", "1"],
+    ]) {
+      const found = await fetch(`${plain.url}/v2/${repository}/manifests/${tag}`, {
+        headers: { accept: "application/vnd.oci.image.index.v1+json" },
+      });
+      assert.equal(found.headers.get("docker-content-digest"), digest, `${repository}:${tag}`);
+      const index = (await found.json()) as { annotations?: Record<string, string> };
+      assert.equal(index.annotations?.["org.example.i"], "index");
+    }
+  });
+
+  it("has no tag when it is pushed by digest", async () => {
+    const { outputs } = await succeeds(
+      daemon,
+      inline(dockerfile, { platforms: both, ...image(daemon, "untagged", { pushByDigest: true }) }),
+    );
+    const digest = outputs?.[0]?.image?.digest ?? "";
+    assert.equal((await pushed(daemon, "untagged", digest)).manifest.manifests?.length, 2);
+    const tags = await fetch(`${daemon.registry.url}/v2/untagged/tags/list`);
+    assert.doesNotMatch(await tags.text(), /latest/);
+  });
+
+  it("keeps what one platform made when the other fails, and says which", async () => {
+    const failing = `${dockerfile}RUN test $TARGETARCH = amd64 || exit 9\n`;
+    const status = await build(
+      daemon,
+      inline(failing, { platforms: both, ...image(daemon, "half:1") }),
+    );
+    assert.equal(status.phase, "Failed");
+    assert.deepEqual(
+      [status.failure?.class, status.failure?.reason, status.failure?.exitCode],
+      ["User", "StepFailed", 9],
+    );
+    assert.match(status.failure?.message ?? "", /^linux\/arm64 \(BuildRun /);
+    const [good, bad] = status.parts ?? [];
+    assert.deepEqual([good?.phase, bad?.phase, bad?.reason], ["Succeeded", "Failed", "StepFailed"]);
+    assert.equal((await pushed(daemon, "half", good?.digest ?? "")).digest, good?.digest);
+    const tag = await fetch(`${daemon.registry.url}/v2/half/manifests/1`);
+    assert.equal(tag.status, 404, "no index of half of the platforms");
+  });
+
+  it("repeats the platform that failed for now, and no other", async () => {
+    const away = parseEndpoint("unix:///nobody/is/here");
+    const amd64 = parseEndpoint(daemon.buildkitd.address);
+    daemon.fleet.set(builderOf(daemon), {
+      instances: [
+        instanceAt(amd64, { id: "remote-0", platforms: ["linux/amd64"] }),
+        instanceAt(away, { id: "remote-1", platforms: ["linux/arm64"] }),
+      ],
+    });
+    const started = await start(
+      daemon,
+      inline(dockerfile, { platforms: both, ...image(daemon, "again:1") }),
+    );
+    const partName = (index: number) =>
+      `${started.metadata.name}-${started.metadata.uid?.split("-")[0]}-${index}`;
+    const metadata = { namespace: daemon.namespace, name: partName(1) };
+    await until("a failed attempt for arm64", async () => {
+      const part = await daemon.server.client.get(buildRunType, metadata, never);
+      return part?.status?.attempts?.some(({ reason: why }) => why === "BuilderUnreachable");
+    });
+    twoInstances();
+    const { status } = await ends(daemon.server, started);
+    assert.equal(status?.phase, "Succeeded", JSON.stringify(status?.failure));
+    assert.deepEqual(
+      status.parts?.map(({ attempts = 0 }) => attempts > 1),
+      [false, true],
+    );
+  });
+
+  it("ends its parts when it is cancelled", async () => {
+    const started = await start(
+      daemon,
+      inline(`${dockerfile}RUN sleep 603\n`, { platforms: both }),
+    );
+    await reaches(
+      daemon.server,
+      started,
+      "building",
+      ({ status }) => status?.parts?.every(({ phase }) => phase === "Running") === true,
+    );
+    const wish = {
+      metadata: { namespace: daemon.namespace, name: started.metadata.name },
+      spec: { cancel: true },
+    };
+    await daemon.server.client.apply(
+      buildRunType,
+      wish as never,
+      { fieldManager: "person" },
+      never,
+    );
+    const ended = await ends(daemon.server, started);
+    assert.deepEqual([ended.status?.phase, reason(ended)], ["Cancelled", "Cancelled"]);
+    assert.deepEqual(
+      ended.status?.parts?.map(({ phase }) => phase),
+      ["Cancelled", "Cancelled"],
+    );
+  });
+
+  it("is refused when its image is not pushed: it would be in two places", async () => {
+    const spec = { platforms: both, ...image(daemon, "kept:1", { push: false }) };
+    const { failure, parts } = await build(daemon, inline(dockerfile, spec));
+    assert.deepEqual([failure?.class, failure?.reason], ["User", "OutputNotSplittable"]);
+    assert.match(failure?.message ?? "", /spec\.outputs\[0\]/);
+    assert.equal(parts, undefined);
+  });
+
+  it("is one solve when one instance can do all", async () => {
+    daemon.fleet.set(builderOf(daemon), {
+      instances: [instanceAt(parseEndpoint(arm.address), { platforms: both })],
+    });
+    const status = await succeeds(
+      daemon,
+      inline("FROM scratch\nCOPY --from=busybox /bin/busybox /b\n", { platforms: both }),
+    );
+    assert.equal(status.parts, undefined);
+  });
+});
