@@ -22,8 +22,6 @@ export async function reference(): Promise<Reference> {
   const child = spawn(await binary("filesync-reference"), {
     stdio: ["pipe", "pipe", "ignore"], // upstream's scanner reports odd characters on stderr
   });
-  // Not readline's async iterator: it pauses its stream for a full queue, and once in some hundred thousand lines
-  // was never resumed.
   const lines = createInterface({ input: child.stdout });
   let verdicts: unknown[] = [];
   let wanted = { count: 0, done: () => {} };

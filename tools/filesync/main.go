@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -78,18 +79,25 @@ func main() {
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	defer out.Flush()
-	dec, enc := json.NewDecoder(in), json.NewEncoder(out)
+	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	for dec.More() {
+	for {
+		line, err := in.ReadBytes('\n')
+		if err == io.EOF {
+			return
+		}
 		var c Case
-		if err := dec.Decode(&c); err != nil {
+		if err == nil {
+			err = json.Unmarshal(line, &c)
+		}
+		if err == nil {
+			err = enc.Encode(verdict(&c))
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		if err := enc.Encode(verdict(&c)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		// Whole lines are read, so that a question that waits in the buffer is one that will be answered.
 		if in.Buffered() == 0 {
 			out.Flush()
 		}
