@@ -11,7 +11,7 @@ import {
   type MessageStream,
 } from "../attachable.ts";
 import { errorPacket, finPacket, packetType, readPacket } from "./packets.ts";
-import { chunkBufferBytes } from "./sending/batch.ts";
+import { batchBytes, chunkBufferBytes } from "./sending/batch.ts";
 import { ChunkPool } from "./sending/chunk-pool.ts";
 import { Sender } from "./sending/sender.ts";
 import { faultOf } from "./sending/thread-messages.ts";
@@ -107,6 +107,7 @@ function begin(tree: Tree, selection: Selection, stream: MessageStream): Sending
   const sender = new Sender(tree, {
     outlet: (frames) => stream.sendFrames(lent(frames)),
     chunks: new ChunkPool(chunkBufferBytes(chunkBytes)),
+    batches: new ChunkPool(batchBytes),
     mayBlock: false,
     onFailure: failed.reject,
   });

@@ -9,7 +9,8 @@ export type Outlet = (frames: Uint8Array) => Promise<void> | undefined;
 /** Files up to this size are packed together; bigger ones go in chunks of their own. */
 export const packedFileBytes = 64 * 1024;
 
-const batchBytes = 128 * 1024;
+/** What is packed together, at most; no chunk of a batch is shorter. */
+export const batchBytes = 128 * 1024;
 const headBytes = 32; // gRPC's five and the most that DATA has before its bytes
 
 /** A growing buffer of messages; what is in it goes out when it is full, or when it is flushed. */

@@ -2,11 +2,11 @@
 import { ReusableBytes } from "../../../http2/reusable-bytes.ts";
 
 /** As many as may be waiting for the socket; more than that is not kept. */
-const maxFree = 16;
+const maxFree = 32;
 
 /** Where a sender gets its buffers. */
 export interface Chunks {
-  /** A buffer of `chunkBufferBytes` with any bytes in it; it is given away with what is sent of it. */
+  /** A buffer with any bytes in it; it is given away with what is sent of it. */
   take(): Buffer;
 }
 

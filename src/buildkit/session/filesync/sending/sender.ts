@@ -19,7 +19,9 @@ export interface Sent {
 /** How a sender works on its thread. */
 export interface SenderOptions {
   readonly outlet: Outlet;
+  /** For chunks of big files, and for what is packed together. */
   readonly chunks: Chunks;
+  readonly batches: Chunks;
   /** May big files be read synchronously? Never on the main thread. */
   readonly mayBlock: boolean;
   /** When reading a file failed: the sync is lost. */
@@ -58,7 +60,7 @@ export class Sender {
   constructor(tree: Tree, options: SenderOptions) {
     this.#tree = tree;
     this.#options = options;
-    this.#batch = new Batch(options.outlet, options.chunks);
+    this.#batch = new Batch(options.outlet, options.batches);
     this.#links = new Map(options.before?.links);
     this.#first = options.before?.entries ?? 0;
   }

@@ -1,6 +1,6 @@
 // Buffers that a worker fills and the main thread sends, without a copy or a transfer: a transferred buffer is memory
 // that the main thread has to collect, which cost it a quarter of its time. Both sides know them by number.
-import { ReusableBytes } from "../../../http2/reusable-bytes.ts";
+import { SharedReusableBytes } from "../../../http2/reusable-bytes.ts";
 import { chunkBufferBytes } from "./batch.ts";
 import type { Chunks } from "./chunk-pool.ts";
 import { chunkBytes } from "../tree.ts";
@@ -10,19 +10,19 @@ const count = 16;
 
 /** The main thread's side; owned by one sync. */
 export class SharedChunks {
-  readonly memory: readonly ReusableBytes[];
+  readonly memory: readonly SharedReusableBytes[];
   #sent: number[] = [];
 
   constructor() {
     const length = chunkBufferBytes(chunkBytes);
     this.memory = Array.from(
       { length: count },
-      (_, index) => new ReusableBytes(length, () => void this.#sent.push(index)),
+      (_, index) => new SharedReusableBytes(length, () => void this.#sent.push(index)),
     );
   }
 
   /** The bytes that the worker has put there. */
-  part(index: number, from: number, length: number): Buffer<ReusableBytes> {
+  part(index: number, from: number, length: number): Buffer<SharedReusableBytes> {
     const memory = this.memory[index];
     if (memory === undefined) throw new RangeError(`there is no chunk ${index}`);
     return Buffer.from(memory, from, length);

@@ -11,6 +11,31 @@ import { faultOf, type FromWorker, type ToWorker, type WorkerTask } from "./thre
 /** Posted and not taken yet; more would only fill memory. */
 const maxUntakenBytes = 2 * 1024 * 1024;
 
+/** Keeps account of bytes that were posted and not taken yet. */
+interface RoomForBytes {
+  /** A promise: wait for it before posting more. */
+  posted(bytes: number): Promise<void> | undefined;
+  taken(bytes: number): void;
+}
+
+function roomForBytes(): RoomForBytes {
+  let untaken = 0;
+  let room: PromiseWithResolvers<void> | undefined;
+  return {
+    posted(bytes) {
+      untaken += bytes;
+      if (untaken > maxUntakenBytes) room ??= Promise.withResolvers<void>();
+      return room?.promise;
+    },
+    taken(bytes) {
+      untaken -= bytes;
+      if (untaken > maxUntakenBytes / 2) return;
+      room?.resolve();
+      room = undefined;
+    },
+  };
+}
+
 function work(
   { folder, selection, memory }: WorkerTask,
   port: NonNullable<typeof parentPort>,
@@ -18,26 +43,29 @@ function work(
   const post = (message: FromWorker, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer);
   const onFailure = (error: unknown): void => post({ kind: "failed", fault: faultOf(error) });
-  let untaken = 0;
-  let taken: (() => void) | undefined;
-  let room: Promise<void> | undefined;
+  const room = roomForBytes();
   const chunks = new WorkerChunks(memory);
   const outlet: Outlet = (frames) => {
-    untaken += frames.length;
     const { buffer, byteOffset: from, length } = frames;
     // Of this one nothing else is read, so that it may leave.
     if (buffer instanceof ArrayBuffer)
       post({ kind: "frames", frames: new Uint8Array(buffer, from, length) }, [buffer]);
     else post({ kind: "chunk", chunk: chunks.indexOf(frames), from, length });
-    if (untaken > maxUntakenBytes) room ??= new Promise((resolve) => (taken = resolve));
-    return room;
+    return room.posted(length);
   };
   let sender: Sender | undefined;
   const begin = (position: WalkPosition, before: Sent): void => {
     const tree = diskTree(folder.root, { excludes: folder.excludes });
     const walker = new Walker(tree, selection);
     walker.seek(position);
-    sender = new Sender(tree, { mayBlock: true, chunks, onFailure, outlet, before });
+    sender = new Sender(tree, {
+      mayBlock: true,
+      chunks,
+      batches: chunks,
+      onFailure,
+      outlet,
+      before,
+    });
     sender.list(walker).then(() => post({ kind: "listed" }), onFailure);
   };
   const obey = (message: ToWorker): void => {
@@ -49,12 +77,8 @@ function work(
         for (const id of message.ids) sender?.request(id);
         break;
       case "taken":
-        untaken -= message.bytes;
         chunks.give(message.chunks);
-        if (untaken > maxUntakenBytes / 2) break;
-        room = undefined;
-        taken?.();
-        taken = undefined;
+        room.taken(message.bytes);
         break;
     }
   };
