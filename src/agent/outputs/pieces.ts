@@ -22,12 +22,19 @@ export interface PieceTarget {
   abort(): Promise<void>;
 }
 
-/** A sink that hands pieces on, and may keep what it is given until then. `onFailure` is told why it broke: the daemon is only told that it did. */
-export function piecewise(target: PieceTarget, onFailure: (error: unknown) => void): FileSink {
+/**
+ * A sink that hands pieces on; what it is given has to stay until its promise resolves. `onFailure` is told why it broke:
+ * the daemon is only told that it did. `size`: how many bytes will come, when that is known.
+ */
+export function piecewise(
+  target: PieceTarget,
+  onFailure: (error: unknown) => void,
+  size = pieceBytes,
+): FileSink {
   const hash = createHash("sha256");
-  let kept: Uint8Array[] = [];
-  let keptBytes = 0;
-  let size = 0;
+  let piece: Buffer | undefined;
+  let used = 0;
+  let passed = 0;
   const guarded = async (work: () => Promise<void>): Promise<void> => {
     try {
       await work();
@@ -36,32 +43,35 @@ export function piecewise(target: PieceTarget, onFailure: (error: unknown) => vo
       throw error;
     }
   };
-  const drain = async (): Promise<void> => {
-    while (keptBytes >= pieceBytes) {
-      const all = Buffer.concat(kept, keptBytes);
-      const rest = all.subarray(pieceBytes);
-      kept = rest.length === 0 ? [] : [rest];
-      keptBytes = rest.length;
-      await target.write(all.subarray(0, pieceBytes));
+  const take = async (data: Uint8Array): Promise<void> => {
+    hash.update(data);
+    passed += data.byteLength;
+    for (let from = 0; from < data.byteLength; ) {
+      // One buffer for all pieces: a target is done with it when its promise resolves.
+      piece ??= Buffer.allocUnsafeSlow(Math.min(size, pieceBytes));
+      const part = data.subarray(from, from + piece.length - used);
+      if (part.byteLength === 0) throw new RangeError("more bytes came than were announced");
+      piece.set(part, used);
+      used += part.byteLength;
+      from += part.byteLength;
+      if (used < pieceBytes) continue;
+      used = 0;
+      await target.write(piece);
     }
   };
   return {
-    write(pieces) {
-      for (const piece of pieces) {
-        hash.update(piece);
-        kept.push(piece);
-        keptBytes += piece.byteLength;
-        size += piece.byteLength;
-      }
-      return keptBytes < pieceBytes ? undefined : guarded(drain);
-    },
+    write: (pieces) =>
+      guarded(async () => {
+        for (const data of pieces) await take(data);
+      }),
     finish: () =>
       guarded(async () => {
-        const digest = `sha256:${hash.digest("hex")}`;
-        await target.finish(Buffer.concat(kept, keptBytes), { digest, size });
+        const rest = piece === undefined ? Buffer.alloc(0) : piece.subarray(0, used);
+        await target.finish(rest, { digest: `sha256:${hash.digest("hex")}`, size: passed });
+        piece = undefined;
       }),
     abort: async () => {
-      kept = [];
+      piece = undefined;
       await target.abort();
     },
   };

@@ -185,7 +185,7 @@ function filesSink({ fail }: Opening, { target, finish }: Files): FileSink {
     open: async (file) => {
       files += 1;
       size += file.size;
-      return piecewise(target(file.path), fail);
+      return piecewise(target(file.path), fail, file.size);
     },
     skipped: () => (skipped += 1),
     finish: async () => await finish({ size, files, ...(skipped > 0 && { skipped }) }),

@@ -84,6 +84,15 @@ const fullRun = run({
   ttlAfterFinished: "0s",
 });
 
+const secretRef = { name: "bucket" };
+const bucket = {
+  bucket: "builds",
+  region: "eu-1",
+  endpoint: "https://s3.example.com:9000",
+  pathStyle: true,
+  credentials: { secretRef },
+};
+
 const fullBuilder = builder({
   kubernetes: everyPodField,
   buildkitd: everyDaemonField,
@@ -114,6 +123,32 @@ const valid: readonly (readonly [name: string, manifest: Manifest])[] = [
       },
     }),
   ],
+  [
+    "a BuildRun with caches and files everywhere",
+    run({
+      dockerfile: { configMap: { name: "dockerfiles", key: "web" } },
+      buildArgs: [{ name: "A", valueFrom: { secretKeyRef: { name: "a", key: "b" } } }],
+      buildContexts: [{ name: "base", buildRun: { name: "base-1" } }],
+      cache: {
+        from: [
+          { s3: { bucket: "caches", region: "eu-1", names: ["main", "next"] } },
+          { gha: { urlV2: "https://results.example.com/", credentials: { secretRef } } },
+          { local: { name: "main", digest: `sha256:${"0a".repeat(32)}` } },
+        ],
+        to: [
+          { s3: { ...bucket, mode: "max", uploadParallelism: 8, touchRefresh: "48h" } },
+          { azblob: { accountUrl: "https://a.blob.example.com", credentials: { secretRef } } },
+          { local: { name: "main", reset: true, compression: "zstd", compressionLevel: 3 } },
+        ],
+      },
+      outputs: [
+        { oci: { to: { artifact: { ref: "registry.example.com/a:1" } }, tags: ["a:1"] } },
+        { docker: { to: { s3: { ...bucket, key: "a/docker.tar" } } } },
+        { tar: { to: { s3: { ...bucket, key: "a.tar" } }, subdirectory: "out" } },
+        { local: { to: { s3: { ...bucket, key: "a/" } }, platformSplit: false } },
+      ],
+    }),
+  ],
   ["a BuildRun from a ConfigMap", run({ context: { configMap: { name: "files" } } })],
   ["a BuildRun of nothing", run({ context: { none: {} }, dockerfile: { inline: "FROM scratch" } })],
   ["a BuildRun by ssh", run({ context: { git: { url: "ssh://git@git.example.com:2222/a.git" } } })],
@@ -125,6 +160,7 @@ const valid: readonly (readonly [name: string, manifest: Manifest])[] = [
     "a Builder that drains and cancels its runs",
     builder({ kubernetes: {}, drain: true, deletionPolicy: "CancelRuns" }),
   ],
+  ["a Builder with local caches", pods({ localCaches: { size: "10Gi", claimName: "caches" } })],
   ["a Builder in memory", pods({ tmpfs: { size: "2Gi" }, security: "UserNamespace" })],
   [
     "a Builder elsewhere",

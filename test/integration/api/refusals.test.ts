@@ -12,6 +12,7 @@ import {
 import { type Manifest, type Refusal, run } from "./manifests.ts";
 import { builders } from "./refused-builders.ts";
 import { contexts } from "./refused-contexts.ts";
+import { places } from "./refused-places.ts";
 import { drivers } from "./refused-pods.ts";
 import { build, life, options, output } from "./refused-runs.ts";
 import { type ApiServer, apiServer, pathOf } from "./server.ts";
@@ -24,6 +25,7 @@ const cases: readonly Refusal[] = [
   ...life,
   ...builders,
   ...drivers,
+  ...places,
 ];
 
 /** Rules over several fields or entries: the API server holds them, the parser need not. */
@@ -50,6 +52,10 @@ const serverOnly: ReadonlySet<string> = new Set([
   "inline cache without an image",
   "inline cache twice",
   "a run with a long name",
+  "a cache service without an address",
+  "an archive with new times but no time",
+  "a value here and elsewhere",
+  "ids of cache mounts from elsewhere",
   "a daemon configured from afar",
   "a pull secret twice",
   "a toleration with a useless value",

@@ -81,6 +81,6 @@ export const contexts: readonly Refusal[] = [
     "no context and no inline Dockerfile",
     run({ context: { none: {} } }),
     "spec.dockerfile",
-    /dockerfile\.inline is needed with context\.none/,
+    /dockerfile\.inline or dockerfile\.configMap is needed with context\.none/,
   ],
 ];
