@@ -44,6 +44,14 @@ export function graceOf({ drainTimeout }: Pick<KubernetesDriver, "drainTimeout">
   return { agent: drain + 10, pod: drain + 30 };
 }
 
+/**
+ * The kernel drops a SIGTERM to process 1 that has no handler yet, and a pod that is told to end in the moment when its
+ * container starts would stay for its whole grace period: so the signal comes a second later. Kubernetes ≥ 1.30.
+ */
+export const lateSignal: NonNullable<Container["lifecycle"]> = {
+  preStop: { sleep: { seconds: 1 } },
+};
+
 /** The folder of the daemon's socket, shared by both containers. */
 export function socketMount({ socket }: SecurityMode): Mount {
   const path = socket.replace(/^unix:\/\//, "");
@@ -108,6 +116,7 @@ export function agent(input: RenderInput, mode: SecurityMode): Container {
       { name: stateVolume, mountPath: statePath, readOnly: true },
     ],
     ...probes(input.driver),
+    lifecycle: lateSignal,
     terminationMessagePolicy: "FallbackToLogsOnError",
   } as Container;
 }

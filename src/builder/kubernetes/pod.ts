@@ -9,7 +9,7 @@ import {
   templateHashAnnotation,
 } from "../names.ts";
 import { additions, configDirectory, type Addition } from "./additions.ts";
-import { agent, buildkitdContainer, graceOf } from "./agent-container.ts";
+import { agent, buildkitdContainer, graceOf, lateSignal } from "./agent-container.ts";
 import { contentHash } from "./hash.ts";
 import { labelsOf, type RenderInput } from "./input.ts";
 import { guardPatch, placed, strategicMerge } from "./patch.ts";
@@ -134,6 +134,7 @@ function buildkitd(input: RenderInput, mode: SecurityMode, parts: readonly Addit
     securityContext: mode.container,
     volumeMounts: parts.flatMap(({ mounts = [] }) => mounts),
     livenessProbe: livenessProbe(mode),
+    lifecycle: lateSignal,
     // The last lines of a daemon that crashes are then in the pod's status: Kiln needs no right to read logs.
     terminationMessagePolicy: "FallbackToLogsOnError",
   });

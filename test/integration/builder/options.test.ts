@@ -212,8 +212,8 @@ describe("the options of a Builder on a real API server", () => {
     for (const maxConcurrentRuns of [1, 2, 3])
       await kiln.builder(namespace, { kubernetes: {}, maxConcurrentRuns });
     const object = await kiln.client.get(builders, { namespace, name: "main" }, soon());
-    const spec = object?.spec as { kubernetes?: { replicas?: number } } | undefined;
-    assert.equal(spec?.kubernetes?.replicas, 1);
+    const spec = object?.spec as { kubernetes?: { security?: string } } | undefined;
+    assert.equal(spec?.kubernetes?.security, "Rootless");
   });
 
   it("keep evictions away while an instance builds, and only then", async () => {
