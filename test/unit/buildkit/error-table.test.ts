@@ -185,6 +185,11 @@ describe("which failure is whose", () => {
       "failed to push r.example/a:1: unexpected status from POST request to https://r.example/v2/: 503 Service Unavailable",
     ],
     [
+      "RegistryRefused",
+      2,
+      "failed to push r.example/a:1: unexpected status from HEAD request to http://r.example/v2/a/blobs/sha256:0: 400 Bad Request",
+    ],
+    [
       "RegistryTlsFailed",
       2,
       'failed to push r.example/a:1: failed to do request: Head "https://r.example/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority',

@@ -33,5 +33,5 @@ describe("the planner", () => {
       { numRuns: 500 },
     );
     assert.ok(plans > 200, `only ${plans} of the specs have a plan`);
-  });
+  }).timeout(30_000);
 });

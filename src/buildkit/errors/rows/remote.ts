@@ -125,6 +125,13 @@ export const remoteRows: readonly Row[] = [
     "The registry failed; this may pass.",
   ],
   [
+    "RegistryRefused",
+    "Registry",
+    "final",
+    { text: /unexpected status(?: code)? from \w+ request.{0,400}: 4\d\d\b/ },
+    "The registry does not take this request: check its address, and whether it speaks HTTPS.",
+  ],
+  [
     "RegistryTlsFailed",
     "Registry",
     "final",
