@@ -7,9 +7,10 @@ import type { Place } from "../agent/agent.ts";
 import { KilnError } from "../errors/index.ts";
 import { parseStored, storedBuilder, type BuilderCaches } from "./caches.ts";
 import {
+  externalFacts,
+  engineFeatures,
+  platformsOf,
   podInstance,
-  remoteInstance,
-  remoteInstanceFacts,
   runningPod,
   type InstanceFacts,
 } from "./health/facts.ts";
@@ -21,10 +22,12 @@ import {
   type InstanceLoad,
   type NotReady,
 } from "./instance.ts";
+import { externals } from "./externals.ts";
+import { externalPlace } from "./health/external-targets.ts";
 import type { Prober } from "./health/probe.ts";
 import { capacityOf } from "./lifecycle/fleet-state.ts";
 import { mainProblem } from "./status.ts";
-import { podPlace, remotePlace, type TargetDeps } from "./health/targets.ts";
+import { podPlace, type TargetDeps } from "./health/targets.ts";
 import type { Uses } from "./uses.ts";
 import { ownedBy } from "./world.ts";
 
@@ -151,7 +154,8 @@ export class CachedFleet implements Fleet {
       id: facts.id,
       ready: facts.ready && !isLeaving && !spec.drain && !spent.has(facts.id),
       ...(facts.problem === undefined ? {} : facts.problem),
-      platforms: facts.daemon?.platforms ?? [],
+      platforms: platformsOf(facts),
+      ...engineOf(facts),
       ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
       capacity,
       terminating: facts.terminating || isLeaving,
@@ -161,9 +165,10 @@ export class CachedFleet implements Fleet {
   async place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place> {
     const spec = this.spec(ref);
     this.#use(ref, instanceId, spec);
-    if (spec?.remote !== undefined && instanceId === remoteInstance) {
-      return await remotePlace(ref, spec, this.#deps, signal);
-    }
+    const outside =
+      spec === undefined ? undefined : externals(ref, spec).find(({ id }) => id === instanceId);
+    if (spec !== undefined && outside !== undefined)
+      return await externalPlace({ ref, spec }, outside, this.#deps, signal);
     const object = storedBuilder(this.#deps.caches, ref);
     const pods = object === undefined ? [] : ownedBy(object, this.#deps.caches).pods;
     const pod = pods.find(({ metadata }) => metadata.name === instanceId);
@@ -207,16 +212,18 @@ export class CachedFleet implements Fleet {
   }
 
   #facts(ref: BuilderRef): InstanceFacts[] {
-    const { caches, prober } = this.#deps;
+    const { caches, prober, keeper } = this.#deps;
     const object = storedBuilder(caches, ref);
     const spec = this.spec(ref);
     if (object === undefined || spec === undefined) return [];
     const key = builderKey(ref);
-    if (spec.remote !== undefined)
-      return [remoteInstanceFacts(spec.remote, prober.result(key, remoteInstance))];
-    return ownedBy(object, caches).pods.map((pod) =>
+    const pods = ownedBy(object, caches).pods.map((pod) =>
       podInstance(pod, prober.result(key, pod.metadata.name)),
     );
+    const outside = externals(ref, spec).map((one) =>
+      externalFacts(one, prober.result(key, one.id), keeper.result(key, one.id)),
+    );
+    return [...pods, ...outside];
   }
 }
 
@@ -235,4 +242,9 @@ function statedReason(object: { readonly status?: unknown }): NotReady | undefin
   const ready = status?.conditions?.find(({ type }) => type === "Ready");
   if (ready === undefined || ready.status === "True") return undefined;
   return { reason: ready.reason, message: ready.message };
+}
+
+function engineOf(facts: InstanceFacts): Pick<Instance, "engine"> {
+  const engine = engineFeatures(facts);
+  return engine === undefined ? {} : { engine };
 }

@@ -34,11 +34,15 @@ export function instanceStatus(
   const before = input.previous?.instances?.find(({ name }) => name === facts.id);
   return withoutUndefined<BuilderInstanceStatus>({
     name: facts.id,
+    driver: facts.driver ?? "Kubernetes",
     address: facts.address,
     ready: facts.ready,
     state: stateOf(facts),
     ...(problem === undefined ? {} : textOf(problem)),
     ...(facts.daemon === undefined ? {} : daemonStatus(facts.daemon)),
+    ...(facts.fixedPlatforms === undefined
+      ? {}
+      : { platforms: [...facts.fixedPlatforms], fixedPlatforms: true }),
     slots: input.spec && capacityOf(input.spec),
     running,
     idleSince: running > 0 ? undefined : (before?.idleSince ?? timestamp(input.now)),

@@ -22,12 +22,22 @@ export interface Instance {
   readonly message?: string;
   /** As BuildKit's workers report them, e.g. `linux/amd64`; empty while unknown. */
   readonly platforms: readonly string[];
+  /** Set for the BuildKit inside a Docker engine, which is asked in its own way. */
+  readonly engine?: EngineFeatures;
   /** e.g. `v0.34.2`. */
   readonly version?: string;
   /** Runs it takes at once. */
   readonly capacity: number;
   /** On its way out: takes no new run. */
   readonly terminating: boolean;
+}
+
+/** What the BuildKit inside a Docker engine can do. */
+export interface EngineFeatures {
+  /** Whether images are in containerd's store: without it there are no several platforms, cache exports and pushes. */
+  readonly containerdStore: boolean;
+  /** Address that `host-gateway` stands for. */
+  readonly hostGateway?: string;
 }
 
 /** Why a Builder takes no run now. */

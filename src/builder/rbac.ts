@@ -12,7 +12,7 @@ export const rules: readonly PolicyRule[] = [
     apiGroups: ["kiln.build"],
     resources: ["builders", "clusterbuilders"],
     verbs: ["get", "list", "watch", "patch"],
-    why: "Reads what is asked for, and keeps a finalizer on a Builder while its instances have runs.",
+    why: "Reads what is asked for, and keeps a finalizer on a Builder while its instances have runs or it has containers on Docker engines.",
   },
   {
     scope: "Cluster",

@@ -10,9 +10,13 @@ import { keyOf, type KubeObject } from "../kube/object.ts";
 import { after, done, type Outcome } from "../runtime/outcome.ts";
 import { act } from "./act.ts";
 import type { BuilderCaches } from "./caches.ts";
+import { keepContainers, removeContainers } from "./containers.ts";
+import { isMarked } from "./docker/forget.ts";
+import type { ContainerKeeper } from "./docker/keeper.ts";
 import { readContents } from "./contents.ts";
 import { decide, render, type DecideInput, type Decision, type Written } from "./decide.ts";
 import type { InstanceLoads } from "./fleet.ts";
+import { externals } from "./externals.ts";
 import { builderRefOf } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { references } from "./kubernetes/references.ts";
@@ -34,6 +38,7 @@ export interface ReconcileDeps {
   readonly client: KubeClient;
   readonly caches: BuilderCaches;
   readonly prober: Prober;
+  readonly keeper: ContainerKeeper;
   readonly identities: Identities;
   readonly loads: InstanceLoads;
   readonly uses: Uses;
@@ -70,6 +75,7 @@ export async function reconcileBuilder(
   if (world === undefined) {
     deps.prober.watch(key, []);
     deps.uses.forget(ref);
+    deps.keeper.watch(key, []);
     return done;
   }
   // Our own last status has not come back yet: the watch will ring when it has.
@@ -83,9 +89,13 @@ export async function reconcileBuilder(
   );
   const isBusy = world.instances.some(({ id }) => deps.loads.running(ref, id) > 0);
   await holdWhileBusy(world, isBusy, deps, signal);
-  if (world.object.metadata.deletionTimestamp !== undefined)
-    return isBusy ? await leave(world, deps, signal) : done;
+  if (world.object.metadata.deletionTimestamp !== undefined) {
+    if (isBusy) return await leave(world, deps, signal);
+    if (!isMarked(world.object)) return done;
+    return (await removeContainers(world, deps, signal)) ? done : after(busyMs);
+  }
 
+  const left = await keepContainers(world, deps, signal);
   await serverTls(world, deps, signal);
   const contents = await contentsOf(world, deps, signal);
   // A controller that has just started knows nothing yet: that is no news about the Builder, and nothing to act on.
@@ -105,7 +115,7 @@ export async function reconcileBuilder(
     signal,
   );
   if (isUnasked && wasReady(world)) return after(movingMs);
-  const problem = refused ?? decision.problem ?? world.problem;
+  const problem = refused ?? decision.problem ?? world.problem ?? left;
   const status = statusOf(world, { decision, problem, fleet }, deps);
   const isWritten = await report(world, status, deps, signal);
   return next(world, { decision, status, isWritten, fleet, starts: deps.uses.starts(ref) });
@@ -213,7 +223,7 @@ function statusOf(
     problem,
     isRolledOut: decision.settled && (templateHash === undefined || stale.size === 0),
     templateHash,
-    wanted: fleet?.wanted ?? instancesOf(world),
+    wanted: instancesOf(world, fleet),
     isLeaving: world.object.metadata.deletionTimestamp !== undefined,
     running: (id) => deps.loads.running(world.ref, id),
     queued: deps.loads.queued(world.ref),
@@ -221,10 +231,14 @@ function statusOf(
   });
 }
 
-/** Instances that there should be, when the fleet cannot be judged: as many as it was told last. */
-function instancesOf({ owned, spec }: BuilderWorld): number {
-  const { replicas, scaling } = spec?.kubernetes ?? {};
-  return owned.workloads[0]?.spec?.replicas ?? replicas ?? scaling?.min ?? 1;
+/** Instances that there should be; of a fleet that cannot be judged: as many as it was told last. */
+function instancesOf({ ref, owned, spec }: BuilderWorld, fleet: FleetState | undefined): number {
+  if (spec === undefined) return 0;
+  const { kubernetes } = spec;
+  const { replicas, scaling } = kubernetes ?? {};
+  const told = owned.workloads[0]?.spec?.replicas ?? replicas ?? scaling?.min ?? 1;
+  const pods = kubernetes === undefined ? 0 : (fleet?.wanted ?? told);
+  return pods + externals(ref, spec).length;
 }
 
 function wasReady(world: BuilderWorld): boolean {

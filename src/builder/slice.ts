@@ -28,6 +28,7 @@ import {
   type BuilderCaches,
 } from "./caches.ts";
 import type { Written } from "./decide.ts";
+import { ContainerKeeper } from "./docker/keeper.ts";
 import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
 import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
@@ -74,17 +75,15 @@ export function createBuilders(o: BuildersOptions): Builders {
   const loads = new InstanceLoads();
   const bell = new FleetBell();
   const uses = new Uses();
-  const prober = new Prober({
-    connect: daemonProbe,
-    clock: systemClock,
-    log: o.log,
-    onChange: (key) => {
-      controller.add(key);
-      bell.ring(builderRefOf(key));
-    },
-  });
+  const onChange = (key: string): void => {
+    controller.add(key);
+    bell.ring(builderRefOf(key));
+  };
+  const health = { clock: systemClock, log: o.log, onChange };
+  const prober = new Prober({ ...health, connect: daemonProbe });
+  const keeper = new ContainerKeeper(health);
   const kilnNamespace = o.namespace;
-  const common = { client, caches, prober, identities, loads, uses, kilnNamespace };
+  const common = { client, caches, prober, keeper, identities, loads, uses, kilnNamespace };
   const written = new Map<string, Written>();
   const deps = {
     ...common,
@@ -124,6 +123,7 @@ export function createBuilders(o: BuildersOptions): Builders {
       for (const end of forget) end();
       await controller.stop(deadlineMs);
       prober.stop();
+      keeper.stop();
     },
   };
 }

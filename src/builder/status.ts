@@ -9,7 +9,7 @@ import {
   type Condition,
 } from "../api/v1alpha1/index.ts";
 import { oldest } from "./health/answers.ts";
-import type { InstanceFacts } from "./health/facts.ts";
+import { platformsOf, type InstanceFacts } from "./health/facts.ts";
 import { needsPerson, worst, type Problem } from "./health/problem.ts";
 import { cut, instanceStatus, textOf, withoutUndefined } from "./instance-status.ts";
 
@@ -41,14 +41,14 @@ export function builderStatus(input: StatusInput): BuilderStatus {
   const ready = input.instances.filter((instance) => instance.ready);
   const total = spec === undefined ? 0 : input.wanted;
   const version = oldest(ready.flatMap(({ daemon }) => (daemon?.version ? [daemon.version] : [])));
-  const platforms = [...new Set(ready.flatMap(({ daemon }) => daemon?.platforms ?? []))];
+  const platforms = [...new Set(ready.flatMap(platformsOf))];
   const instances = input.instances
     .slice(0, statusLimits.instances)
     .map((facts) => instanceStatus(facts, input));
   const status: BuilderStatus = {
     observedGeneration: input.generation,
     conditions: conditions(input, ready.length, total),
-    driver: spec === undefined ? undefined : spec.remote === undefined ? "Kubernetes" : "Remote",
+    driver: spec && driverOf(spec),
     version: version?.slice(0, 128),
     platforms: platforms.slice(0, statusLimits.platforms),
     readyInstances: ready.length,
@@ -73,6 +73,16 @@ export function mainProblem(
     worst(ofInstances) ??
     worst(input.instances.flatMap(({ problem }) => problem ?? []))
   );
+}
+
+function driverOf(spec: BuilderSpec): BuilderStatus["driver"] {
+  const kinds = [spec, ...spec.nodes].flatMap((one) => [
+    ...("kubernetes" in one && one.kubernetes !== undefined ? (["Kubernetes"] as const) : []),
+    ...(one.remote === undefined ? [] : (["Remote"] as const)),
+    ...(one.docker === undefined ? [] : (["Docker"] as const)),
+    ...(one.dockerContainer === undefined ? [] : (["DockerContainer"] as const)),
+  ]);
+  return new Set(kinds).size > 1 ? "Mixed" : kinds[0];
 }
 
 function conditions(input: StatusInput, ready: number, total: number): Condition[] {

@@ -20,7 +20,9 @@ import {
   type BuilderCaches,
   type StoredBuilder,
 } from "./caches.ts";
-import { podInstance, remoteInstanceFacts, type InstanceFacts } from "./health/facts.ts";
+import { externalFacts, podInstance, type InstanceFacts } from "./health/facts.ts";
+import type { ContainerKeeper } from "./docker/keeper.ts";
+import { externals } from "./externals.ts";
 import { builderKey, type BuilderRef } from "./instance.ts";
 import { containerStatuses } from "./kubernetes/containers.ts";
 import { workloadProblem, type Warning } from "./kubernetes/reasons.ts";
@@ -58,6 +60,7 @@ export interface WorldSources {
   readonly caches: BuilderCaches;
   readonly client: KubeClient;
   readonly prober: Prober;
+  readonly keeper: Pick<ContainerKeeper, "result">;
   readonly kilnNamespace: string;
   readonly now: () => Date;
 }
@@ -83,16 +86,15 @@ export async function gather(
   const { spec } = parsed;
   const key = builderKey(ref);
   const answer = (id: string) => from.prober.result(key, id);
-  if (spec.remote !== undefined) {
-    const instances = [remoteInstanceFacts(spec.remote, answer("remote-0"))];
-    return { ...base, spec, problem: undefined, instances };
-  }
+  const outside = externals(ref, spec).map((one) =>
+    externalFacts(one, answer(one.id), from.keeper.result(key, one.id)),
+  );
   const warnings = await warningsOf(owned, spec, from, signal);
-  const instances = owned.pods.map((pod) => podInstance(pod, answer(pod.metadata.name), warnings));
+  const pods = owned.pods.map((pod) => podInstance(pod, answer(pod.metadata.name), warnings));
   const [workload] = owned.workloads;
   const lacksPods = workload !== undefined && livePods(owned).length < replicasOf(workload);
   const problem = lacksPods ? workloadProblem(workload, warnings) : undefined;
-  return { ...base, spec, problem, instances };
+  return { ...base, spec, problem, instances: [...pods, ...outside] };
 }
 
 /** Objects that Kiln made for this very Builder (by uid); pods by their labels. */

@@ -51,7 +51,8 @@ const builderAllows: Check = ({ run, builder, plan }) => {
 const resultHasAPlace: Check = ({ builder, plan }) => {
   const isLost =
     builder?.spec?.defaultLoad === true && "request" in plan && plan.request.exporters.length === 0;
-  if (!isLost) return undefined;
+  // The BuildKit inside a Docker engine has one, and always loads.
+  if (!isLost || builder.spec?.docker !== undefined) return undefined;
   const message = `${builder.ref.kind} "${builder.ref.name}" has defaultLoad: a result without an output is for the Docker engine of whoever builds, and a BuildRun has none. Start a new run that names an output, or set spec.defaultLoad: false there.`;
   const failure = {
     class: "User",

@@ -9,6 +9,7 @@ import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { type Credentials, readCredentials } from "./credentials.ts";
 import { withBuilderId } from "./plan/attest-attrs.ts";
+import { forEngine } from "./plan/engine.ts";
 import { knownHostsRule } from "./plan/source-rules.ts";
 import type { SolvePlan } from "./plan/plan.ts";
 import { failureOf } from "./status/failure.ts";
@@ -58,9 +59,11 @@ export async function prepare(
     const { endpoint } = place;
     const materials = new Sealed({ endpoint, ...read });
     const request = withKnownHosts(plan, credentials);
-    const asked = { ...request.frontendAttrs, ...attrs, ...imagesOf(plan, others) };
-    const frontendAttrs = withBuilderId(asked, builderId(builder.ref));
-    return { place, request: { ...request, frontendAttrs }, materials, hints };
+    const ofPart = { ...request.frontendAttrs, ...attrs, ...imagesOf(plan, others) };
+    const frontendAttrs = withBuilderId(ofPart, builderId(builder.ref));
+    const { engine } = builder.instances.find(({ id }) => id === instance) ?? {};
+    const asked = { ...request, frontendAttrs };
+    return { place, request: engine ? forEngine(asked, engine) : asked, materials, hints };
   });
 }
 

@@ -28,6 +28,7 @@ export interface EngineRequest {
   readonly answer?: "bytes";
 }
 
+const maxWordsChars = 300;
 const maxAnswerBytes = 16 << 20;
 
 /** Whether the engine refused with this status. */
@@ -164,6 +165,7 @@ function messageOf(text: string): string | undefined {
     const { message } = JSON.parse(text) as { readonly message?: unknown };
     return typeof message === "string" ? message : undefined;
   } catch {
-    return undefined;
+    // A server in front of it, or one that wants TLS, answers in plain text.
+    return text.trim() === "" ? undefined : text.trim().slice(0, maxWordsChars);
   }
 }

@@ -43,8 +43,19 @@ const InstanceError = z.object({
   time: Timestamp.describe("When it was first seen."),
 });
 
+const Driver = z.enum(["Kubernetes", "Remote", "Docker", "DockerContainer"]);
+
 const Instance = z.object({
-  name: z.string().min(1).max(253).describe("Name of the pod, or remote-0."),
+  name: z
+    .string()
+    .min(1)
+    .max(253)
+    .describe("Name of the pod or the node; of a single daemon remote-0, docker-0 or container-0."),
+  driver: Driver.optional().describe("Driver that it belongs to."),
+  fixedPlatforms: z
+    .boolean()
+    .optional()
+    .describe("Whether its platforms are those that its node names, not what BuildKit says."),
   address: z.string().max(512).optional().describe("Where it answers."),
   ready: z.boolean().describe("Whether it takes runs."),
   state: z
@@ -82,7 +93,10 @@ export const BuilderStatus = z.object({
   conditions: listMap(Condition, ["type"], 16)
     .optional()
     .describe("Ready; Reconciling, Stalled, DiskPressure and Draining while they hold."),
-  driver: z.enum(["Kubernetes", "Remote"]).optional().describe("Driver in use."),
+  driver: z
+    .enum([...Driver.options, "Mixed"])
+    .optional()
+    .describe("Driver in use; Mixed for several."),
   version: z
     .string()
     .max(128)

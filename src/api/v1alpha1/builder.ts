@@ -1,12 +1,13 @@
 // What a person may write in a Builder or a ClusterBuilder: where BuildKit runs, and how much of it.
 
 import { z } from "zod";
-import { cel, exactlyOne, only, type OneOf, rules, section } from "../schema.ts";
+import { cel, exactlyOne, listMap, listSet, rules, section, text } from "../schema.ts";
 import { Allow } from "./allow.ts";
 import { Buildkitd } from "./buildkitd.ts";
+import { DockerContainerDriver, DockerDriver } from "./docker.ts";
 import { KubernetesDriver } from "./kubernetes.ts";
 import { RemoteDriver } from "./remote.ts";
-import { ObjectName } from "./shared.ts";
+import { ObjectName, Platform } from "./shared.ts";
 
 /** The sizes that a volume has to hold; both of `size` and the space are quantities. */
 const gcFitsVolume = ["reservedSpace", "maxUsedSpace"].flatMap((space) =>
@@ -24,7 +25,43 @@ const gcFitsVolume = ["reservedSpace", "maxUsedSpace"].flatMap((space) =>
   ),
 );
 
-const oneDriver = exactlyOne("spec", ["kubernetes", "remote"]);
+const drivers = ["kubernetes", "remote", "docker", "dockerContainer"] as const;
+const oneDriver = cel(
+  [
+    `[${drivers.map((name) => `has(self.${name})`).join(", ")}].filter(x, x).size()`,
+    "(size(self.nodes) == 0 || has(self.kubernetes) ? 1 : 0)",
+  ].join(" == "),
+  "spec must set exactly one of kubernetes, remote, docker, dockerContainer, or nodes (alone or beside kubernetes): keep one and remove the others",
+);
+
+const nodeDrivers = ["remote", "docker", "dockerContainer"] as const;
+const oneNodeDriver = exactlyOne("a node", nodeDrivers);
+
+const Node = z
+  .object({
+    name: text(
+      { max: 40 },
+      {
+        matches: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
+        lacks: /^(cluster)?builder-/,
+        message:
+          "must be lower-case letters, digits and '-', and not begin with builder- as names of pods do",
+      },
+    ).describe("Name of the instance."),
+    platforms: listSet(Platform, 16)
+      .default([])
+      .describe("Platforms that it is used for. None: what BuildKit says of itself."),
+    remote: RemoteDriver.optional().describe("A buildkitd that someone else runs."),
+    docker: DockerDriver.optional().describe("The BuildKit inside a Docker engine."),
+    dockerContainer: DockerContainerDriver.optional().describe(
+      "A buildkitd in a container that Kiln makes on a Docker engine.",
+    ),
+  })
+  .refine(
+    (node) => nodeDrivers.filter((name) => node[name] !== undefined).length === 1,
+    oneNodeDriver.message,
+  )
+  .meta(rules(oneNodeDriver));
 
 /** What a Builder and a ClusterBuilder say alike. */
 export const BuilderSpec = z
@@ -33,7 +70,16 @@ export const BuilderSpec = z
       "Run buildkitd as pods, made, upgraded and removed by Kiln.",
     ),
     remote: RemoteDriver.optional().describe("Use a buildkitd that someone else runs."),
-    buildkitd: Buildkitd.optional().describe("Configuration of the daemon; only with kubernetes."),
+    docker: DockerDriver.optional().describe("Use the BuildKit inside a Docker engine."),
+    dockerContainer: DockerContainerDriver.optional().describe(
+      "Run buildkitd in a container on a Docker engine, made, upgraded and removed by Kiln.",
+    ),
+    nodes: listMap(Node, ["name"], 8)
+      .default([])
+      .describe("Several daemons, alone or beside the pods of kubernetes; drivers may be mixed."),
+    buildkitd: Buildkitd.optional().describe(
+      "Configuration of the daemons that Kiln runs: with kubernetes and dockerContainer.",
+    ),
     allow: section(Allow).describe("What it lets runs do, whatever a BuildRun says."),
     defaultLoad: z
       .boolean()
@@ -63,21 +109,18 @@ export const BuilderSpec = z
       "Service account with whose rights the Secrets named here are read. For a ClusterBuilder: in the namespace of Kiln.",
     ),
   })
-  .refine(
-    (spec) => (spec.kubernetes === undefined) !== (spec.remote === undefined),
-    oneDriver.message,
-  )
+  .refine(hasOneDriver, oneDriver.message)
   .meta(
     rules(
       oneDriver,
       cel(
-        "!has(self.buildkitd) || has(self.kubernetes)",
-        "buildkitd needs the kubernetes driver: a remote daemon is configured where it runs, so remove buildkitd",
+        "!has(self.buildkitd) || has(self.kubernetes) || has(self.dockerContainer) || self.nodes.exists(n, has(n.dockerContainer))",
+        "buildkitd needs the kubernetes or the dockerContainer driver: another daemon is configured where it runs, so remove buildkitd",
         ".buildkitd",
       ),
       cel(
-        "!has(self.allow.frontends) || has(self.kubernetes)",
-        "allow.frontends needs the kubernetes driver: a remote daemon is told its frontends where it runs, so remove it",
+        "!has(self.allow.frontends) || !(has(self.remote) || has(self.docker) || self.nodes.exists(n, !has(n.dockerContainer)))",
+        "allow.frontends needs daemons that Kiln configures, with kubernetes or dockerContainer: another daemon is told its frontends where it runs, so remove it",
         ".allow",
       ),
       ...gcFitsVolume,
@@ -89,11 +132,11 @@ export type BuilderSpec = z.output<typeof BuilderSpec>;
 /** Spec of a Builder, as a person writes it. */
 export type BuilderSpecInput = z.input<typeof BuilderSpec>;
 
-/** The driver block that a Builder sets; the API server refuses none and both. */
-export function driverOf(spec: BuilderSpec) {
-  const { kubernetes, remote } = spec;
-  return only({ kubernetes, remote } as OneOf<{
-    kubernetes: KubernetesDriver;
-    remote: RemoteDriver;
-  }>);
+function hasOneDriver(
+  spec: Readonly<Partial<Record<(typeof drivers)[number], unknown>>> & {
+    readonly nodes: readonly unknown[];
+  },
+): boolean {
+  const count = drivers.filter((name) => spec[name] !== undefined).length;
+  return count === (spec.nodes.length === 0 || spec.kubernetes !== undefined ? 1 : 0);
 }

@@ -1,11 +1,13 @@
 // How is each instance of a Builder? Puts together what Kubernetes and BuildKit say about it. The one
 // judgement of "ready", for status and for placement alike. Pure.
 
-import type { RemoteDriver } from "../../api/v1alpha1/index.ts";
 import type { Pod } from "../../kube/types.ts";
 import { podProblem, type Warning } from "../kubernetes/reasons.ts";
 import { kilnContainers } from "../kubernetes/containers.ts";
 import { drainOf, drainText } from "../lifecycle/drain-mark.ts";
+import type { ContainerResult } from "../docker/keeper.ts";
+import type { External } from "../externals.ts";
+import type { EngineFeatures } from "../instance.ts";
 import { agentPort } from "../names.ts";
 import type { DaemonFacts, ProbeResult } from "./probe.ts";
 import type { Problem } from "./problem.ts";
@@ -13,6 +15,10 @@ import type { Problem } from "./problem.ts";
 /** One instance as Kiln sees it now. */
 export interface InstanceFacts {
   readonly id: string;
+  /** Default: Kubernetes. */
+  readonly driver?: External["driver"]["kind"];
+  /** Those that it is used for, whatever BuildKit says. */
+  readonly fixedPlatforms?: readonly string[];
   /** Absent while it has none. */
   readonly address?: string;
   /** It takes runs. */
@@ -33,9 +39,6 @@ export interface InstanceFacts {
 }
 
 type Drain = NonNullable<ReturnType<typeof drainOf>>;
-
-/** The id of a remote Builder's only instance. */
-export const remoteInstance = "remote-0";
 
 /** A pod whose agent runs and can be dialled. */
 export interface RunningPod {
@@ -95,20 +98,27 @@ function troubleOf(
   return ofDaemon !== undefined && !hasStarted(pod) && mayPass(ofDaemon) ? starting : ofDaemon;
 }
 
-/** The instance behind a remote address. */
-export function remoteInstanceFacts(
-  driver: RemoteDriver,
+/** A daemon that is no pod of Kiln's. `kept` is how its container is, when Kiln makes it. */
+export function externalFacts(
+  { id, address, driver, platforms }: External,
   answer: ProbeResult | undefined,
+  kept: ContainerResult | undefined,
 ): InstanceFacts {
-  const problem = problemOf(answer, `BuildKit at ${driver.endpoint} was not asked yet.`);
+  const isKept = driver.kind === "DockerContainer";
+  const ofContainer = isKept
+    ? (kept ?? { problem: starting(`The Docker engine at ${driver.value.endpoint}`) }).problem
+    : undefined;
+  const problem = ofContainer ?? problemOf(answer, `BuildKit at ${address} was not asked yet.`);
   return {
-    id: remoteInstance,
-    address: driver.endpoint,
+    id,
+    driver: driver.kind,
+    address,
     ready: problem === undefined,
     terminating: false,
     answers: problem === undefined,
     fenced: false,
     ...(problem === undefined ? {} : { problem }),
+    ...(platforms === undefined ? {} : { fixedPlatforms: platforms }),
     ...daemonOf(answer),
   };
 }
@@ -116,6 +126,26 @@ export function remoteInstanceFacts(
 /** What a daemon says that answers. */
 function isUp({ reason }: Problem): boolean {
   return reason === "Draining" || reason === "DiskPressure";
+}
+
+function starting(what: string): Problem {
+  return { reason: "Starting", message: `${what} was not asked yet.` };
+}
+
+/** What an instance is used for: what its node names, else what BuildKit says. */
+export function platformsOf({ fixedPlatforms, daemon }: InstanceFacts): readonly string[] {
+  return fixedPlatforms ?? daemon?.platforms ?? [];
+}
+
+/** What the BuildKit inside a Docker engine can do, by the labels of its worker; undefined for any other. */
+export function engineFeatures({ driver, daemon }: InstanceFacts): EngineFeatures | undefined {
+  if (driver !== "Docker") return undefined;
+  const labels = daemon?.labels ?? {};
+  const hostGateway = labels["org.mobyproject.buildkit.worker.moby.host-gateway-ip"];
+  return {
+    containerdStore: labels["org.mobyproject.buildkit.worker.snapshotter"] !== undefined,
+    ...(hostGateway === undefined ? {} : { hostGateway }),
+  };
 }
 
 function hasDaemon(pod: Pod): boolean {

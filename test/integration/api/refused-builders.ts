@@ -3,7 +3,9 @@
 import { builder, clusterBuilder, pods, type Refusal, remote } from "./manifests.ts";
 
 const twoDrivers = { kubernetes: {}, remote: { endpoint: "tcp://buildkitd.example.com:1234" } };
-const oneDriver = /exactly one of kubernetes, remote: keep one and remove the others/;
+const oneDriver = /exactly one of kubernetes, remote, docker, dockerContainer, or nodes/;
+const aNode = (over: object) => builder({ nodes: [{ name: "a", ...over }] });
+const container = (over: object) => builder({ dockerContainer: over });
 
 /** Cases of both kinds. */
 export const builders: readonly Refusal[] = [
@@ -11,6 +13,72 @@ export const builders: readonly Refusal[] = [
   ["a Builder with two drivers", builder(twoDrivers), "spec", oneDriver],
   ["a ClusterBuilder without a driver", clusterBuilder({}), "spec", oneDriver],
   ["a ClusterBuilder with two drivers", clusterBuilder(twoDrivers), "spec", oneDriver],
+  [
+    "nodes beside a remote daemon",
+    builder({ remote: twoDrivers.remote, nodes: [{ name: "a", docker: {} }] }),
+    "spec",
+    oneDriver,
+  ],
+  ["a node without a driver", aNode({}), "spec.nodes[0]", /a node must set exactly one of remote/],
+  [
+    "a node with two drivers",
+    aNode({ docker: {}, dockerContainer: {} }),
+    "spec.nodes[0]",
+    /a node must set exactly one of remote/,
+  ],
+  [
+    "a node twice",
+    builder({
+      nodes: [
+        { name: "a", docker: {} },
+        { name: "a", docker: {} },
+      ],
+    }),
+    "spec.nodes[1]",
+    /Duplicate value/,
+  ],
+  [
+    "a node like a pod",
+    builder({ nodes: [{ name: "builder-main-0", docker: {} }] }),
+    "spec.nodes[0].name",
+    /not begin with builder-/,
+  ],
+  [
+    "an image of somebody's",
+    container({ image: "evil/buildkit" }),
+    "spec.dockerContainer.image",
+    /set allowUntrustedImage if you trust it/,
+  ],
+  [
+    "swap of a container without memory",
+    container({ memorySwap: "1Gi" }),
+    "spec.dockerContainer.memorySwap",
+    /add memory/,
+  ],
+  [
+    "swap of a container with a limit and without",
+    container({ memory: "1Gi", memorySwap: "1Gi", unlimitedSwap: true }),
+    "spec.dockerContainer.memorySwap",
+    /contradict each other/,
+  ],
+  [
+    "to take over some container",
+    container({ adopt: true }),
+    "spec.dockerContainer.adopt",
+    /adopt needs containerName/,
+  ],
+  [
+    "an engine behind SSH without ssh",
+    builder({ docker: { endpoint: "ssh://me@host" } }),
+    "spec.docker.endpoint",
+    /needs ssh, and no other does/,
+  ],
+  [
+    "an unknown restart policy",
+    container({ restartPolicy: "sometimes" }),
+    "spec.dockerContainer.restartPolicy",
+    /must be no, always/,
+  ],
   [
     "ssh:// without ssh",
     builder({ remote: { endpoint: "ssh://me@host.example" } }),

@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  InvalidResource,
-  parseBuilder,
-  parseBuildRun,
-  parseClusterBuilder,
-} from "../../../src/api/parse.ts";
-import { driverOf } from "../../../src/api/v1alpha1/index.ts";
+import { InvalidResource, parseBuilder, parseBuildRun } from "../../../src/api/parse.ts";
 
 const apiVersion = "kiln.build/v1alpha1";
 const metadata = { name: "web", namespace: "shop", uid: "u", generation: 3, managedFields: [] };
@@ -129,6 +123,7 @@ describe("parseBuilder", () => {
         qemu: { install: false, image: "docker.io/tonistiigi/binfmt:latest" },
       },
       allow: { entitlements: [] },
+      nodes: [],
       defaultLoad: false,
       drain: false,
       deletionPolicy: "WaitForRuns",
@@ -141,11 +136,5 @@ describe("parseBuilder", () => {
     const resources = { requests: { cpu: 2, memory: "4Gi" } };
     const { spec } = parseBuilder(builder({ kubernetes: { resources } }));
     assert.deepEqual(spec.kubernetes?.resources, resources);
-  });
-
-  it("tells which driver it is", () => {
-    const remote = { endpoint: "unix:///run/buildkit/buildkitd.sock" };
-    const { spec } = parseClusterBuilder(builder({ remote }, "ClusterBuilder"));
-    assert.deepEqual(driverOf(spec), { kind: "remote", value: remote });
   });
 });

@@ -178,3 +178,22 @@ export const remoteOptions: readonly BuildxOption[] = [
   { option: "servername", field: "spec.remote.tls.serverName" },
   { option: "default-load", field: "spec.defaultLoad" },
 ];
+
+/** Of the docker-container driver (driver/docker-container/factory.go); seen on an engine in test/integration/docker. */
+export const containerOptions: readonly BuildxOption[] = [
+  { option: "image", field: "spec.dockerContainer.image" },
+  { option: "network", field: "spec.dockerContainer.network" },
+  { option: "memory", field: "spec.dockerContainer.memory" },
+  { option: "memory-swap", field: "spec.dockerContainer.memorySwap" },
+  { option: "cpu-period", field: "spec.dockerContainer.cpuPeriod" },
+  { option: "cpu-quota", field: "spec.dockerContainer.cpuQuota" },
+  { option: "cpu-shares", field: "spec.dockerContainer.cpuShares" },
+  { option: "cpuset-cpus", field: "spec.dockerContainer.cpusetCpus" },
+  { option: "cpuset-mems", field: "spec.dockerContainer.cpusetMems" },
+  { option: "cgroup-parent", field: "spec.dockerContainer.cgroupParent" },
+  { option: "restart-policy", field: "spec.dockerContainer.restartPolicy" },
+  { option: "default-load", field: "spec.defaultLoad" },
+  { option: "env.NAME", field: "spec.dockerContainer.env" },
+  { option: "provenance-add-gha", field: "spec.dockerContainer.githubContext" },
+  { option: "allow-untrusted-image", field: "spec.dockerContainer.allowUntrustedImage" },
+];

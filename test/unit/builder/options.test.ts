@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { customResourceDefinitions } from "../../../src/api/crd.ts";
 import { workload } from "../../../src/builder/kubernetes/workload.ts";
-import { buildxOptions, remoteOptions } from "./buildx-options.ts";
+import { buildxOptions, containerOptions, remoteOptions } from "./buildx-options.ts";
 import { aRender } from "./samples.ts";
 
 const page = readFileSync(new URL("../../../docs/builder.md", import.meta.url), "utf8");
@@ -64,7 +64,7 @@ describe("an option of buildx's kubernetes driver", () => {
   });
 });
 
-const others = { remote: remoteOptions } as const;
+const others = { remote: remoteOptions, "docker-container": containerOptions } as const;
 
 for (const [driver, options] of Object.entries(others)) {
   describe(`an option of buildx's ${driver} driver`, () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
 import { findCondition } from "../../../src/api/condition.ts";
-import { podInstance, remoteInstanceFacts } from "../../../src/builder/health/facts.ts";
+import { externals } from "../../../src/builder/externals.ts";
+import { externalFacts, podInstance } from "../../../src/builder/health/facts.ts";
 import { builderStatus, type StatusInput } from "../../../src/builder/status.ts";
 import { aContainer, anAnswer, aPod, aSpec } from "./samples.ts";
 
@@ -254,11 +255,10 @@ describe("the numbers and facts of a Builder", () => {
     const spec = aSpec({ remote: { endpoint: "tcp://there:1234" } });
     assert.ok(spec.remote !== undefined && anAnswer.facts !== undefined);
     const problem = { reason: "ConnectionRefused", message: "refused" } as const;
-    const facts = remoteInstanceFacts(spec.remote, {
-      kind: "failed",
-      problem,
-      facts: anAnswer.facts,
-    });
+    const [one] = externals({ kind: "Builder", namespace: "shop", name: "main" }, spec);
+    assert.ok(one !== undefined);
+    const answer = { kind: "failed", problem, facts: anAnswer.facts } as const;
+    const facts = externalFacts(one, answer, undefined);
     const status = builderStatus(input({ spec, instances: [facts], templateHash: undefined }));
     assert.equal(status.driver, "Remote");
     assert.equal(status.instances?.[0]?.version, "v0.34.2");

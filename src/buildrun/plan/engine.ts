@@ -1,0 +1,63 @@
+// What is asked of the BuildKit inside a Docker engine in another way, and what cannot be asked of it? As buildx does for its
+// docker driver (build/opt.go). Pure.
+
+import type { SolveRequest } from "../../buildkit/index.ts";
+import type { Instance } from "../../builder/index.ts";
+import { KilnError } from "../../errors/index.ts";
+
+type Request = Omit<SolveRequest, "ref">;
+type Engine = NonNullable<Instance["engine"]>;
+
+/**
+ * The request as an engine takes it: images go into its own store, and are looked for there first. Throws `KilnError` User
+ * `NotForEngine` for what it cannot do.
+ */
+export function forEngine(request: Request, engine: Engine): Request {
+  const lack = engine.containerdStore ? undefined : lacking(request);
+  if (lack !== undefined) {
+    throw new KilnError({
+      class: "User",
+      reason: "NotForEngine",
+      message: `The Docker engine keeps images in its older store and so cannot ${lack}: switch it to containerd's image store, or use another Builder.`,
+    });
+  }
+  const { exporters, frontendAttrs } = request;
+  const result = exporters.length === 0 ? [{ type: "image", attrs: {} }] : exporters;
+  const { "add-hosts": hosts } = frontendAttrs;
+  return {
+    ...request,
+    exporters: result.map(({ type, attrs }) => ({ type: type === "image" ? "moby" : type, attrs })),
+    frontendAttrs: {
+      "image-resolve-mode": "local",
+      ...frontendAttrs,
+      ...(hosts === undefined ? {} : { "add-hosts": withGateway(hosts, engine.hostGateway) }),
+    },
+  };
+}
+
+function lacking(request: Request): string | undefined {
+  const { frontendAttrs, exporters, cacheExports } = request;
+  if (frontendAttrs["platform"]?.includes(",") === true) return "build for several platforms";
+  if (cacheExports.some(({ type }) => type !== "inline")) return "export cache";
+  const isPushed = exporters.some(({ attrs }) => attrs["push"] === "true");
+  if (isPushed) return "push";
+  const isAttested = Object.keys(frontendAttrs).some((key) => key.startsWith("attest:"));
+  return isAttested ? "keep attestations" : undefined;
+}
+
+/** `name=host-gateway` is a host as the engine's containers see it. */
+function withGateway(hosts: string, gateway: string | undefined): string {
+  return hosts
+    .split(",")
+    .map((host) => {
+      if (!/=host-gateway"?$/.test(host)) return host;
+      if (gateway !== undefined) return host.replace("host-gateway", gateway);
+      throw new KilnError({
+        class: "User",
+        reason: "NotForEngine",
+        message:
+          "The Docker engine does not say what host-gateway is: write an address into hostAliases.",
+      });
+    })
+    .join(",");
+}
