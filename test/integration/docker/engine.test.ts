@@ -6,11 +6,14 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { forEngine } from "../../../src/buildrun/plan/engine.ts";
+import { choose } from "../../../src/placement/choose.ts";
 import { connect, filesync, inMemoryTree } from "../../../src/buildkit/index.ts";
+import { engineFeatures } from "../../../src/builder/health/facts.ts";
 import { pullImage, startNewContainer } from "../../../src/docker/index.ts";
 import {
   type Buildkitd,
   buildkitd,
+  dockerd,
   repositoryRoot,
   scratch,
   type Sshd,
@@ -225,6 +228,15 @@ describe("a Docker engine", function () {
     assert.ok(platforms["found"]?.includes("linux/arm64"));
     const { endpoint } = await world.kiln.fleet.place(ref, "theirs", soon());
     assert.equal(endpoint.kind, "stream");
+    const instances = world.kiln.fleet.instances(ref);
+    const placed = (platform: string) =>
+      choose({ key: "web", instances, load: () => 0, platforms: [platform] });
+    const answers = ["linux/riscv64", "linux/arm64"].map((platform) => {
+      const choice = placed(platform);
+      return choice.kind === "instance" ? choice.instance.id : choice.reason;
+    });
+    assert.deepEqual(answers, ["theirs", "found"]);
+    assert.equal(placed("windows/amd64").kind, "wait");
     assert.deepEqual(status.instances?.find((one) => one.name === "theirs")?.fixedPlatforms, true);
   });
 
@@ -260,4 +272,49 @@ describe("a Docker engine", function () {
       assert.match(solve.stderr, /none/, "the engine read the Dockerfile from this side");
     });
   }
+});
+
+describe("a Docker engine with its older image store", () => {
+  it("is told from one with containerd's, and builds into its images", async () => {
+    const engine = await dockerd({ containerdStore: false });
+    const client = connect({ kind: "docker", engine: { kind: "unix", path: engine.socket } });
+    try {
+      const [worker] = await client.workers(soon());
+      const daemon = { version: "", platforms: [], gcPolicy: [], labels: worker?.labels ?? {} };
+      const facts = {
+        id: "docker-0",
+        driver: "Docker",
+        ready: true,
+        answers: true,
+        fenced: false,
+        terminating: false,
+        daemon,
+      } as const;
+      const features = engineFeatures(facts);
+      assert.equal(features?.containerdStore, false);
+      const tree = inMemoryTree(
+        new Map([["Dockerfile", { data: "FROM scratch\nCOPY Dockerfile /\n" }]]),
+      );
+      const request = forEngine(
+        {
+          ...{ frontend: "dockerfile.v0", frontendAttrs: {}, cacheImports: [], cacheExports: [] },
+          exporters: [{ type: "image", attrs: { name: "shop/old:1" } }],
+        },
+        features,
+      );
+      await client.solve(
+        { ...request, ref: randomUUID() },
+        {
+          attachables: [filesync({ dockerfile: tree, context: tree })],
+          onEvent: () => undefined,
+          signal: soon(),
+        },
+      );
+      const [image] = (await engine.ask("GET", "/images/json")) as { RepoTags: string[] }[];
+      assert.deepEqual(image?.RepoTags, ["shop/old:1"]);
+    } finally {
+      client.close();
+      await engine.stop();
+    }
+  });
 });
