@@ -22,6 +22,8 @@ export interface ControllerConfig {
   readonly agentImage: string;
   /** Path of the buildkitd.toml for managed Builders that bring no `spec.buildkitd.config`. */
   readonly buildkitdConfig: string | undefined;
+  /** Whether Builders may use sockets in this container too, and not ClusterBuilders only. */
+  readonly namespacedSockets: boolean;
   /** Address of `/healthz`, `/readyz` and `/metrics`, `host:port`; port 0 takes a free one. */
   readonly probeAddress: string;
   readonly logLevel: LogLevel;
@@ -42,6 +44,7 @@ export function defaultConfig(env: NodeJS.ProcessEnv): ControllerConfig {
     buildkitRootlessImage: "docker.io/moby/buildkit:v0.34.2-rootless",
     agentImage: `docker.io/library/kiln:${version}`,
     buildkitdConfig: undefined,
+    namespacedSockets: false,
     probeAddress: "0.0.0.0:8080",
     logLevel: "info" as const,
     concurrency: 16,

@@ -123,6 +123,7 @@ function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches
       agent: config.agentImage,
     },
     defaultConfig: textOf(config.buildkitdConfig),
+    namespacedSockets: config.namespacedSockets,
     concurrency: config.concurrency,
   });
   const runs = buildRuns({

@@ -78,7 +78,7 @@ export async function removeContainers(
   if (isBusy) return false;
   deps.keeper.watch(builderKey(ref), []);
   const { serviceAccountName = "default" } = spec ?? {};
-  const reader = { client: deps.client, namespace: world.namespace, serviceAccountName };
+  const reader = readerOf({ ref, spec: { serviceAccountName } }, deps);
   const { client, log } = deps;
   const problem = await forgetAll(object, { client, reader, log }, signal);
   if (problem === undefined) return true;

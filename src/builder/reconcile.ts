@@ -48,6 +48,7 @@ export interface ReconcileDeps {
   readonly images: BuildkitImages;
   readonly defaultConfig: string | undefined;
   readonly kilnNamespace: string;
+  readonly namespacedSockets: boolean;
   readonly now: () => Date;
   /** By uid of a live object; shared by all reconciles of the process. */
   readonly written: Map<string, Written>;

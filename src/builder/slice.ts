@@ -50,6 +50,8 @@ export interface BuildersOptions {
   readonly images: BuildkitImages;
   /** buildkitd.toml of Builders that bring none. */
   readonly defaultConfig?: string | undefined;
+  /** Whether Builders may use sockets in the controller's container too, and not ClusterBuilders only. Default: false. */
+  readonly namespacedSockets?: boolean;
   readonly concurrency: number;
   readonly metrics?: ControllerMetrics;
 }
@@ -69,9 +71,9 @@ export interface Builders {
 
 /** Makes the slice. Nothing is asked or written before `start`; the fleet answers from the caches at once. */
 export function createBuilders(o: BuildersOptions): Builders {
-  const { client, caches } = o;
+  const { client, caches, namespace: kilnNamespace, namespacedSockets = false } = o;
   const now = (): Date => new Date(systemClock.now());
-  const identities = new Identities({ client, namespace: o.namespace, now });
+  const identities = new Identities({ client, namespace: kilnNamespace, now });
   const loads = new InstanceLoads();
   const bell = new FleetBell();
   const uses = new Uses();
@@ -82,8 +84,8 @@ export function createBuilders(o: BuildersOptions): Builders {
   const health = { clock: systemClock, log: o.log, onChange };
   const prober = new Prober({ ...health, connect: daemonProbe });
   const keeper = new ContainerKeeper(health);
-  const kilnNamespace = o.namespace;
-  const common = { client, caches, prober, keeper, identities, loads, uses, kilnNamespace };
+  const shared = { client, caches, prober, keeper, identities, loads, uses };
+  const common = { ...shared, kilnNamespace, namespacedSockets };
   const written = new Map<string, Written>();
   const deps = {
     ...common,

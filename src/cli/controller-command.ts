@@ -31,6 +31,10 @@ export function controllerCommand(): Command {
       "--buildkitd-config <path>",
       "buildkitd.toml of managed Builders that bring none of their own",
     )
+    .option(
+      "--namespaced-sockets",
+      "let Builders, not only ClusterBuilders, use sockets in this container",
+    )
     .option("--probe-address <host:port>", "healthz, readyz and metrics", defaults.probeAddress)
     .addOption(
       new Option("--log-level <level>", "least severe level that is logged")

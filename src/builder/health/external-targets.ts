@@ -22,6 +22,8 @@ import type { ProbeTarget } from "./probe.ts";
 export interface ExternalDeps {
   readonly client: KubeClient;
   readonly kilnNamespace: string;
+  /** Whether Builders may use sockets in the controller's container too, and not ClusterBuilders only. */
+  readonly namespacedSockets: boolean;
 }
 
 /** A Builder whose spec is understood. */
@@ -130,7 +132,18 @@ export function containerRecords(list: readonly External[]): ContainerRecord[] {
 }
 
 /** Whose rights read a Builder's Secrets. */
-export function readerOf({ ref, spec }: Located, deps: ExternalDeps): SecretReader {
+export function readerOf(
+  {
+    ref,
+    spec,
+  }: { readonly ref: BuilderRef; readonly spec: Pick<BuilderSpec, "serviceAccountName"> },
+  deps: ExternalDeps,
+): SecretReader {
   const namespace = workloadNamespace(ref, deps.kilnNamespace);
-  return { client: deps.client, namespace, serviceAccountName: spec.serviceAccountName };
+  return {
+    client: deps.client,
+    namespace,
+    serviceAccountName: spec.serviceAccountName,
+    mayUseSockets: ref.kind === "ClusterBuilder" || deps.namespacedSockets,
+  };
 }

@@ -38,6 +38,7 @@ const catalogue = {
   HostKeyUnknown: "person",
   SSHDenied: "person",
   ExecForbidden: "person",
+  SocketForbidden: "person",
   ContainerNotFound: "time",
   ContainerNotRunning: "time",
   PodNotFound: "time",

@@ -18,6 +18,7 @@ export interface TargetDeps {
   readonly client: KubeClient;
   readonly identities: Identities;
   readonly kilnNamespace: string;
+  readonly namespacedSockets: boolean;
   readonly keeper: Pick<ContainerKeeper, "result">;
 }
 

@@ -13,7 +13,7 @@ import { isApiError } from "../../kube/errors.ts";
 import { kubeClient } from "../../kube/rest.ts";
 import { engineOf, hostStream, parsed, socketEndpoint, sshHost } from "./hosts.ts";
 import { remoteCluster } from "./kubeconfig.ts";
-import { builderFault, readSecret, readTls, type SecretReader, valueIn } from "./secrets.ts";
+import { builderFault, readSecret, type SecretReader, valueIn } from "./secrets.ts";
 
 /**
  * The endpoint of a remote daemon; `field` is where the driver block stands in the spec, for messages. Throws `KilnError` of
@@ -28,8 +28,7 @@ export async function remoteEndpoint(
 ): Promise<Endpoint> {
   const address = parsed(driver.endpoint, field);
   if (address === undefined) {
-    const tls = driver.tls && (await readTls(driver.tls, field, reader, signal));
-    return socketEndpoint(driver.endpoint, tls, field);
+    return await socketEndpoint(driver, { field, reader }, signal);
   }
   switch (address.scheme) {
     case "ssh": {

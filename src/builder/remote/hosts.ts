@@ -7,11 +7,17 @@ import {
   parseStdioAddress,
   type SshAddress,
   type StreamEndpoint,
-  type TlsMaterial,
 } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
 import { knownKeys } from "./known-hosts.ts";
-import { builderFault, readSecret, readTls, type SecretReader, valueIn } from "./secrets.ts";
+import {
+  builderFault,
+  checkSocket,
+  readSecret,
+  readTls,
+  type SecretReader,
+  valueIn,
+} from "./secrets.ts";
 import { type SshHost, sshStream } from "./ssh.ts";
 
 const sshPort = 22;
@@ -28,6 +34,7 @@ export async function sshHost(
       "InvalidSpec",
       `${field}: an ssh:// endpoint needs a user and ssh.secretRef.`,
     );
+  if (ssh.agentSocket !== undefined) checkSocket(`${field}.ssh.agentSocket`, reader);
   const { name } = ssh.secretRef;
   const wanted = {
     name,
@@ -77,11 +84,7 @@ export async function engineOf(
     const host = await sshHost(address, ssh, at, signal);
     return hostStream(endpoint, host, dialEngineStdio(address.socket));
   }
-  return socketEndpoint(
-    endpoint,
-    tls && (await readTls(tls, at.field, at.reader, signal)),
-    at.field,
-  );
+  return await socketEndpoint({ endpoint, tls }, at, signal);
 }
 
 /** A program on a host, started anew for each connection. */
@@ -98,9 +101,15 @@ export function parsed(endpoint: string, field: string) {
   return inStatus(field, () => parseStdioAddress(endpoint));
 }
 
-/** `parseEndpoint`, with its error in the words of a Builder's status. */
-export function socketEndpoint(text: string, tls: TlsMaterial | undefined, field: string) {
-  return inStatus(field, () => parseEndpoint(text, tls));
+/** `parseEndpoint`, with its error in the words of a Builder's status. Throws as `checkSocket` and `readTls` besides. */
+export async function socketEndpoint(
+  { endpoint, tls }: Pick<EngineConnection, "endpoint" | "tls">,
+  { field, reader }: { readonly field: string; readonly reader: SecretReader },
+  signal: AbortSignal,
+) {
+  if (endpoint.startsWith("unix:")) checkSocket(`${field}.endpoint`, reader);
+  const material = tls && (await readTls(tls, field, reader, signal));
+  return inStatus(field, () => parseEndpoint(endpoint, material));
 }
 
 function inStatus<T>(field: string, parse: () => T): T {

@@ -14,6 +14,11 @@ export interface SecretReader {
   /** The Builder's, or Kiln's own for a ClusterBuilder. */
   readonly namespace: string;
   readonly serviceAccountName: string;
+  /**
+   * Whether sockets in the controller's container may be used. They lead to what the controller's host lends it, a
+   * Docker engine perhaps, and who may make a Builder in a namespace may not have that.
+   */
+  readonly mayUseSockets: boolean;
 }
 
 /** A Secret that is wanted. */
@@ -104,4 +109,13 @@ export function valueIn(secret: Secret, key: string): string | undefined {
 /** A reason why a Builder's daemon can't be dialled, in the words of its status. */
 export function builderFault(reason: ProblemReason, message: string, cause?: unknown): KilnError {
   return new KilnError({ class: "Builder", reason, message, retryable: true, cause });
+}
+
+/** Throws `KilnError` of class Builder, `SocketForbidden`, where sockets of the controller's container may not be used. */
+export function checkSocket(field: string, reader: SecretReader): void {
+  if (reader.mayUseSockets) return;
+  throw builderFault(
+    "SocketForbidden",
+    `${field}: sockets in the controller's container are for ClusterBuilders. Use one, or another address, or have the controller started with --namespaced-sockets.`,
+  );
 }

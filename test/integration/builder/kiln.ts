@@ -10,6 +10,7 @@ import { customResourceDefinitions } from "../../../src/api/crd.ts";
 import type { BuilderSpecInput, BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
 import {
   type Builders,
+  type BuildersOptions,
   builderCaches,
   builderFeeds,
   builders,
@@ -52,22 +53,27 @@ const silent: Logger = pino({ level: process.env["KILN_TEST_LOG"] ?? "silent" })
 /** Aborts a test's request when it takes far too long. */
 export const soon = (): AbortSignal => AbortSignal.timeout(60_000);
 
+/** What an installation may differ in. */
+export type KilnOptions = Pick<BuildersOptions, "namespacedSockets">;
+
 /** An API server with Kiln's kinds, and the running slice. */
 export class Kiln {
   readonly plane: ControlPlane;
   readonly client: OwnedClient;
+  readonly #options: KilnOptions;
   #slice: { readonly running: Builders; end(): Promise<void> } | undefined;
   #names = 0;
 
-  private constructor(plane: ControlPlane, client: OwnedClient) {
+  private constructor(plane: ControlPlane, client: OwnedClient, options: KilnOptions) {
     this.plane = plane;
     this.client = client;
+    this.#options = options;
   }
 
-  static async start(): Promise<Kiln> {
+  static async start(options: KilnOptions = {}): Promise<Kiln> {
     const plane = await controlPlane();
     const client = kubeClient(loadKubeConfig(plane.kubeconfig), { userAgent: "kiln-test" });
-    const kiln = new Kiln(plane, client);
+    const kiln = new Kiln(plane, client, options);
     for (const definition of customResourceDefinitions())
       await client.apply(crds, definition as never, {}, soon());
     await until("Builders are served", async () => {
@@ -106,6 +112,7 @@ export class Kiln {
       namespace: kilnNamespace,
       images,
       concurrency: 4,
+      ...this.#options,
     });
     const unfeed = builderFeeds(caches).map(({ cache, keyFor }) =>
       cache.onChange(({ object, initial }) => {

@@ -226,7 +226,9 @@ describe("a Builder of pods on a real API server", () => {
         async () => await isLeaving(type as typeof replicaSets),
       );
     }
-    await kiln.becomes(namespace, "False ConnectionRefused", ({ driver }) => driver === "Remote");
+    const status = await kiln.becomes(namespace, "False SocketForbidden");
+    assert.equal(status.driver, "Remote");
+    assert.match(status.conditions?.[0]?.message ?? "", /^spec\.remote\.endpoint: sockets in/);
   });
 
   it("does not take an object that is not Kiln's, and goes on when it is out of the way", async () => {

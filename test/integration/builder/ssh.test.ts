@@ -31,7 +31,7 @@ describe("a remote Builder behind SSH", () => {
   const place = scratch("ssh-builder");
 
   before(async () => {
-    kiln = await Kiln.start();
+    kiln = await Kiln.start({ namespacedSockets: true });
     daemon = await buildkitd();
     const folder = path.dirname(await buildctlPath());
     const serve = `#!/bin/sh\nPATH=${folder}:$PATH exec $SSH_ORIGINAL_COMMAND\n`;

@@ -39,7 +39,7 @@ export interface Scene {
 
 export async function scene(options: DockerdOptions = {}): Promise<Scene> {
   const engine = await dockerd(options);
-  const kiln = await Kiln.start();
+  const kiln = await Kiln.start({ namespacedSockets: true });
   return {
     kiln,
     engine,
