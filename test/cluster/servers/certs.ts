@@ -28,6 +28,8 @@ export interface LeafOptions {
   readonly organization?: string;
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
+  /** Whether it ended yesterday. */
+  readonly expired?: boolean;
 }
 
 async function openssl(args: readonly string[]): Promise<void> {
@@ -100,7 +102,7 @@ export async function leaf(ca: Authority, options: LeafOptions): Promise<KeyPair
     "-set_serial",
     `0x${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`,
     "-days",
-    days,
+    options.expired === true ? "-1" : days,
     "-extfile",
     file("ext"),
     "-out",

@@ -20,7 +20,7 @@ describe("a remote Builder on a real API server and a real buildkitd", () => {
   before(async () => {
     const config =
       "[worker.oci]\n  [[worker.oci.gcpolicy]]\n    all = true\n    keepDuration = 3600\n    maxUsedSpace = 1000000\n";
-    kiln = await Kiln.start();
+    kiln = await Kiln.start({ namespacedSockets: true });
     tcp = await buildkitd({
       tls: true,
       mirror: false,
@@ -44,12 +44,16 @@ describe("a remote Builder on a real API server and a real buildkitd", () => {
   });
 
   /** A namespace with a Secret that its default service account may read, and a Builder that names it. */
-  async function withSecret(data: Record<string, string>, serverName?: string): Promise<string> {
+  async function withSecret(
+    data: Record<string, string>,
+    serverName?: string,
+    endpoint = tcp.address,
+  ): Promise<string> {
     const namespace = await kiln.namespace();
     await kiln.secret(namespace, "tls", data);
     await kiln.allow(namespace, "default", "tls");
     const tls = { secretRef: { name: "tls" }, ...(serverName === undefined ? {} : { serverName }) };
-    await kiln.builder(namespace, { remote: { endpoint: tcp.address, tls } });
+    await kiln.builder(namespace, { remote: { endpoint, tls } });
     return namespace;
   }
 
@@ -135,6 +139,28 @@ describe("a remote Builder on a real API server and a real buildkitd", () => {
     assert.equal(status.conditions?.find(({ type }) => type === "Stalled")?.reason, "TLSFailed");
     await kiln.secret(namespace, "tls", trusted());
     await kiln.becomes(namespace, "True InstancesReady");
+  });
+
+  it("is not trusted with a server certificate that has expired", async () => {
+    const ca = await authority(place.folder, "expiring");
+    const names = { commonName: "buildkitd", ipAddresses: ["127.0.0.1"] };
+    const old = await leaf(ca, { name: "old", ...names, expired: true });
+    const client = await leaf(ca, { name: "fresh-client", commonName: "client" });
+    const address = `tcp://127.0.0.1:${await freePort()}`;
+    const tls = ["--tlscacert", ca.cert, "--tlscert", old.cert, "--tlskey", old.key];
+    const daemon = await buildkitd({ mirror: false, args: ["--addr", address, ...tls] });
+    try {
+      const secret = {
+        "ca.crt": text(ca.cert),
+        "tls.crt": text(client.cert),
+        "tls.key": text(client.key),
+      };
+      const namespace = await withSecret(secret, undefined, address);
+      const status = await kiln.becomes(namespace, "False TLSFailed");
+      assert.match(status.conditions?.[0]?.message ?? "", /expired/);
+    } finally {
+      await daemon.stop();
+    }
   });
 
   it("is not trusted under another server name", async () => {
