@@ -28,6 +28,10 @@ const mergeKeys: Readonly<Record<string, string>> = {
   schedulingGates: "name",
 };
 
+/** Fields that hold one handler of several kinds: one that a person names takes the place of Kiln's. */
+const handled = ["preStop", "postStart", "startupProbe", "livenessProbe", "readinessProbe"];
+const handlers = ["exec", "grpc", "httpGet", "sleep", "tcpSocket"];
+
 type Json = Readonly<Record<string, unknown>>;
 
 /**
@@ -127,7 +131,15 @@ function mergeValue(name: string, base: unknown, patch: unknown, path: string): 
     return key === undefined ? patch : mergeList({ old, key, path }, patch);
   }
   if (!isObject(patch)) return patch;
-  return mergeObject(isObject(base) ? base : {}, patch, path);
+  const before = isObject(base) ? base : {};
+  return mergeObject(handled.includes(name) ? withoutHandler(before, patch) : before, patch, path);
+}
+
+function withoutHandler(base: Json, patch: Json): Json {
+  const named = handlers.some((kind) => isObject(patch[kind]));
+  const isKept = ([key]: [string, unknown]): boolean =>
+    !handlers.includes(key) || patch[key] !== undefined;
+  return named ? Object.fromEntries(Object.entries(base).filter(isKept)) : base;
 }
 
 interface List {

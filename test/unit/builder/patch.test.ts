@@ -78,6 +78,24 @@ describe("a strategic merge patch", () => {
     });
   });
 
+  it("puts a handler in the place of another kind, and leaves what stands beside it", () => {
+    const template = {
+      lifecycle: { preStop: { sleep: { seconds: 1 } } },
+      livenessProbe: { exec: { command: ["true"] }, periodSeconds: 2 },
+      startupProbe: { exec: { command: ["true"] } },
+    };
+    const patch = {
+      lifecycle: { preStop: { exec: { command: ["sync"] } } },
+      livenessProbe: { httpGet: { port: 1 } },
+      startupProbe: { periodSeconds: 9 },
+    };
+    assert.deepEqual(strategicMerge(template, patch), {
+      lifecycle: { preStop: { exec: { command: ["sync"] } } },
+      livenessProbe: { httpGet: { port: 1 }, periodSeconds: 2 },
+      startupProbe: { exec: { command: ["true"] }, periodSeconds: 9 },
+    });
+  });
+
   it("replaces lists without an identity", () => {
     const { spec } = strategicMerge(base, { spec: { tolerations: [{ key: "b" }] } });
     assert.deepEqual(spec.tolerations, [{ key: "b" }]);
