@@ -24,6 +24,8 @@ const canaries = {
   password: of("password"),
   pull: of("pull"),
   context: of("context"),
+  cacheKey: of("cache-key"),
+  cacheId: "c4n4ry-cache-id-91ab",
 };
 
 function formsOf(canary: string): string[] {
@@ -39,9 +41,12 @@ function formsOf(canary: string): string[] {
   ];
 }
 
-/** BuildKit hands the login of a git server to its own git as an argument, in its own pod: docs/security.md. */
+/**
+ * BuildKit hands the login of a git server to its own git as an argument, and git to its helpers in the environment, in
+ * its own pod: docs/security.md.
+ */
 function isGitOfBuildkit(where: string): boolean {
-  return /^cmdline of \d+ (?:.*\/)?git(?:-remote-https?)?$/.test(where);
+  return /^(?:cmdline|environ) of \d+ git(?:-remote-http)?$/.test(where);
 }
 
 /** Arguments and environments of every process that there is. */
@@ -50,7 +55,9 @@ async function processes(): Promise<Map<string, string>> {
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name)))
     for (const file of ["cmdline", "environ"]) {
       const text = await readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
-      if (text !== "") found.set(`${file} of ${pid} ${text.split("\0")[0] ?? ""}`, text);
+      // Its name comes second: a process that became another one meanwhile is known by what it became.
+      const name = text === "" ? "" : await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
+      if (text !== "") found.set(`${file} of ${pid} ${name.trim()}`, text);
     }
   return found;
 }
@@ -97,6 +104,10 @@ describe("secrets of a run on a real buildkitd", () => {
     await secret(daemon, "push", login(canaries.password), "kubernetes.io/dockerconfigjson");
     await secret(daemon, "pull", login(canaries.pull), "kubernetes.io/dockerconfigjson");
     await secret(daemon, "files", { "notes.txt": canaries.context });
+    await secret(daemon, "bucket", {
+      AWS_ACCESS_KEY_ID: canaries.cacheId,
+      AWS_SECRET_ACCESS_KEY: canaries.cacheKey,
+    });
     await secret(daemon, "key", { "ssh-privatekey": key }, "kubernetes.io/ssh-auth");
     await daemon.server.client.apply(
       serviceAccounts,
@@ -119,10 +130,19 @@ describe("secrets of a run on a real buildkitd", () => {
       buildContexts: [{ name: "files", secret: { name: "files" } }],
       registryCredentials: [{ secretRef: { name: "push" } }],
       outputs: [{ image: { tags: [`${locked.host}/${tag}:1`] } }],
-      cache: { to: [{ registry: { ref: `${locked.host}/${tag}:cache` } }] },
+      cache: { to: [{ registry: { ref: `${locked.host}/${tag}:cache` } }, { s3: bucket }] },
       attestations: { provenance: { mode: "max" } },
     };
   }
+
+  /** Nobody listens there: the export fails, which the run outlives, and says why. */
+  const bucket = {
+    bucket: "nowhere",
+    region: "none",
+    endpoint: "http://127.0.0.1:9",
+    retryMaxAttempts: 1,
+    credentials: { secretRef: { name: "bucket" } },
+  };
 
   const dockerfile = [
     "FROM busybox",
@@ -187,6 +207,10 @@ describe("secrets of a run on a real buildkitd", () => {
         assert.match(JSON.stringify(ended.status.failure.logTail), /\[redacted\]/);
       }
       assert.match(told.join("\n"), /\[redacted\]/, "the step printed its secret");
+      if (phase === "Succeeded") {
+        const s3 = ended.status.cache?.exports?.find(({ type }) => type === "s3");
+        assert.equal(s3?.ok, false, "the bucket was asked for");
+      }
       seen.set("run", JSON.stringify(ended));
       seen.set("events of the agent", told.join("\n"));
       const lines = key.trim().split("\n").slice(1, -1);
