@@ -2,13 +2,11 @@
 
 import { z } from "zod";
 import { cel, duration, listSet, oneOf, rules, text } from "../schema.ts";
-import { BucketName, HttpEndpoint, ImageTag, ObjectPrefix, SecretRef } from "./shared.ts";
+import { compressionOf } from "./packing.ts";
+import { BucketCredentials, bucketOf, insecure } from "./places.ts";
+import { HttpEndpoint, ImageTag, ObjectPrefix, SecretRef } from "./shared.ts";
 
 const registryRef = ImageTag.describe("Reference of the cache, [host[:port]/]repository[:tag].");
-const insecure = z
-  .boolean()
-  .default(false)
-  .describe("Use plain HTTP, or HTTPS with a certificate nobody vouches for.");
 
 /** What every export may say. */
 const exported = {
@@ -24,20 +22,10 @@ const exported = {
 
 /** How the layers of an export are packed, where the backend lets one choose. */
 const packed = {
-  compression: z
-    .enum(["uncompressed", "gzip", "estargz", "zstd"])
-    .optional()
-    .describe("How layers are compressed. Default: as they are."),
-  compressionLevel: z
-    .int()
-    .min(0)
-    .max(22)
-    .optional()
-    .describe("How hard it is compressed: 0 to 9 for gzip and estargz, 0 to 22 for zstd."),
-  forceCompression: z
-    .boolean()
-    .optional()
-    .describe("Compress layers anew that are compressed in another way."),
+  ...compressionOf({
+    compression: "How layers are compressed. Default: as they are.",
+    force: "Compress layers anew that are compressed in another way.",
+  }),
   imageManifest: z
     .boolean()
     .optional()
@@ -70,15 +58,7 @@ const prefixes = {
 };
 
 const s3 = {
-  bucket: BucketName.describe("Name of the bucket."),
-  region: text({ max: 64 }).describe("Region of the bucket; any word where there are none."),
-  endpoint: HttpEndpoint.optional().describe(
-    "Address of an S3-compatible server, as the builder reaches it. Default: Amazon's.",
-  ),
-  pathStyle: z
-    .boolean()
-    .optional()
-    .describe("Put the bucket into the path; most servers but Amazon's want it."),
+  ...bucketOf("the builder"),
   ...prefixes,
   names,
   retryMode: z.enum(["standard", "adaptive"]).optional().describe("How requests are repeated."),
@@ -92,14 +72,9 @@ const s3 = {
     .boolean()
     .optional()
     .describe("Do not sign Accept-Encoding, which Google Cloud Storage changes."),
-  credentials: z
-    .object({
-      secretRef: SecretRef.describe(
-        "Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN.",
-      ),
-    })
-    .optional()
-    .describe("How to log in. Default: what the builder's own surroundings give it."),
+  credentials: BucketCredentials.optional().describe(
+    "How to log in. Default: what the builder's own surroundings give it.",
+  ),
 };
 
 const azblob = {

@@ -1,7 +1,7 @@
 // How is something outside of the cluster reached: TLS, SSH, and the API of a Docker engine behind either.
 
 import { z } from "zod";
-import { cel, rules, text } from "../schema.ts";
+import { cel, type Rule, rules, text } from "../schema.ts";
 import { SecretRef } from "./shared.ts";
 
 const host = "([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:]+\\])";
@@ -71,8 +71,8 @@ export const engineConnection = {
   ssh: Ssh.optional().describe("For an ssh:// endpoint."),
 };
 
-/** The rules of an object with `endpoint`, `tls` and `ssh`. */
-export function connectionRules(): Record<string, unknown> {
+/** The rules of an object with `endpoint`, `tls` and `ssh`, among others. */
+export function connectionRules(...others: readonly Rule[]): Record<string, unknown> {
   return rules(
     cel(
       "!has(self.tls) || self.endpoint.startsWith('tcp://')",
@@ -84,6 +84,7 @@ export function connectionRules(): Record<string, unknown> {
       "an ssh:// endpoint needs ssh, and no other does: add ssh with its Secret, or remove it",
       ".endpoint",
     ),
+    ...others,
   );
 }
 

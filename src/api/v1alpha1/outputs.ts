@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { cel, listSet, oneOf, rules, text } from "../schema.ts";
+import { compressionOf } from "./packing.ts";
 import { Place } from "./places.ts";
 import { ImageTag, Platform, RelativePath } from "./shared.ts";
 
@@ -33,6 +34,12 @@ const Annotation = z
     ),
   );
 
+const force = "Compress the layers of base images anew as well.";
+const rewriteTimestamp = z
+  .boolean()
+  .default(false)
+  .describe("Set times of files to SOURCE_DATE_EPOCH, so that equal builds have equal digests.");
+
 /** `outputs[].image`. */
 export const ImageOutput = z
   .object({
@@ -44,26 +51,8 @@ export const ImageOutput = z
       .boolean()
       .default(false)
       .describe("Push over plain HTTP, or HTTPS with a certificate nobody vouches for."),
-    compression: z
-      .enum(["uncompressed", "gzip", "estargz", "zstd"])
-      .optional()
-      .describe("How new layers are compressed. Default: gzip."),
-    compressionLevel: z
-      .int()
-      .min(0)
-      .max(22)
-      .optional()
-      .describe("How hard it is compressed: 0 to 9 for gzip and estargz, 0 to 22 for zstd."),
-    forceCompression: z
-      .boolean()
-      .optional()
-      .describe("Compress the layers of base images anew as well."),
-    rewriteTimestamp: z
-      .boolean()
-      .default(false)
-      .describe(
-        "Set times of files to SOURCE_DATE_EPOCH, so that equal builds have equal digests.",
-      ),
+    ...compressionOf({ compression: "How new layers are compressed. Default: gzip.", force }),
+    rewriteTimestamp,
     ociMediaTypes: z
       .boolean()
       .optional()
@@ -120,24 +109,8 @@ export const ImageOutput = z
   );
 
 const packing = {
-  compression: z
-    .enum(["uncompressed", "gzip", "estargz", "zstd"])
-    .optional()
-    .describe("How layers are compressed. Default: gzip."),
-  compressionLevel: z
-    .int()
-    .min(0)
-    .max(22)
-    .optional()
-    .describe("How hard it is compressed: 0 to 9 for gzip and estargz, 0 to 22 for zstd."),
-  forceCompression: z
-    .boolean()
-    .optional()
-    .describe("Compress the layers of base images anew as well."),
-  rewriteTimestamp: z
-    .boolean()
-    .default(false)
-    .describe("Set times of files to SOURCE_DATE_EPOCH, so that equal builds have equal digests."),
+  ...compressionOf({ compression: "How layers are compressed. Default: gzip.", force }),
+  rewriteTimestamp,
 };
 
 const ArchiveOutput = z.object({

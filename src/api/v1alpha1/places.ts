@@ -4,28 +4,45 @@ import { z } from "zod";
 import { oneOf, text } from "../schema.ts";
 import { BucketName, HttpEndpoint, ImageTag, SecretRef } from "./shared.ts";
 
+/** Of a registry. */
+export const insecure = z
+  .boolean()
+  .default(false)
+  .describe("Use plain HTTP, or HTTPS with a certificate nobody vouches for.");
+
+/** Fields that say which bucket; `who` reaches it. */
+export function bucketOf(who: string) {
+  return {
+    bucket: BucketName.describe("Name of the bucket."),
+    region: text({ max: 64 }).describe("Region of the bucket; any word where there are none."),
+    endpoint: HttpEndpoint.optional().describe(
+      `Address of an S3-compatible server, as ${who} reaches it. Default: Amazon's.`,
+    ),
+    pathStyle: z
+      .boolean()
+      .optional()
+      .describe("Put the bucket into the path; most servers but Amazon's want it."),
+  };
+}
+
+/** How to log in to a bucket. */
+export const BucketCredentials = z.object({
+  secretRef: SecretRef.describe(
+    "Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN.",
+  ),
+});
+
 /** A place for files. */
 export const Place = oneOf("to", {
   artifact: z
     .object({
       ref: ImageTag.describe("Reference of the artifact, [host[:port]/]repository[:tag]."),
-      insecure: z
-        .boolean()
-        .default(false)
-        .describe("Use plain HTTP, or HTTPS with a certificate nobody vouches for."),
+      insecure,
     })
     .describe("An OCI artifact in a registry, as oras pull fetches it."),
   s3: z
     .object({
-      bucket: BucketName.describe("Name of the bucket."),
-      region: text({ max: 64 }).describe("Region of the bucket; any word where there are none."),
-      endpoint: HttpEndpoint.optional().describe(
-        "Address of an S3-compatible server, as the builder's agent reaches it. Default: Amazon's.",
-      ),
-      pathStyle: z
-        .boolean()
-        .optional()
-        .describe("Put the bucket into the path; most servers but Amazon's want it."),
+      ...bucketOf("the builder's agent"),
       key: text(
         { max: 512 },
         {
@@ -36,13 +53,7 @@ export const Place = oneOf("to", {
       ).describe(
         "Name of the object; with local what the names of its files begin with, such as builds/7/.",
       ),
-      credentials: z
-        .object({
-          secretRef: SecretRef.describe(
-            "Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN.",
-          ),
-        })
-        .describe("How to log in."),
+      credentials: BucketCredentials.describe("How to log in."),
     })
     .describe("An S3-compatible bucket."),
 });

@@ -1,8 +1,15 @@
 // What a person may write about a buildkitd that somebody else runs.
 
 import { z } from "zod";
-import { cel, rules, text } from "../schema.ts";
-import { EngineConnection, endpointForms, endpointPattern, Ssh, Tls } from "./connections.ts";
+import { cel, text } from "../schema.ts";
+import {
+  connectionRules,
+  EngineConnection,
+  endpointForms,
+  endpointPattern,
+  Ssh,
+  Tls,
+} from "./connections.ts";
 import { DataKey, ObjectName } from "./shared.ts";
 
 const name = "[A-Za-z0-9][A-Za-z0-9_.-]*";
@@ -44,17 +51,7 @@ export const RemoteDriver = z
     ),
   })
   .meta(
-    rules(
-      cel(
-        "!has(self.tls) || self.endpoint.startsWith('tcp://')",
-        "tls needs a tcp:// endpoint: remove tls or change endpoint",
-        ".tls",
-      ),
-      cel(
-        "has(self.ssh) == self.endpoint.startsWith('ssh://')",
-        "an ssh:// endpoint needs ssh, and no other does: add ssh with its Secret, or remove it",
-        ".endpoint",
-      ),
+    connectionRules(
       cel(
         "!has(self.engine) || self.endpoint.startsWith('docker-container://')",
         "engine needs a docker-container:// endpoint: remove engine or change endpoint",
