@@ -8,6 +8,8 @@ import type {
   SolveFailure,
   WarningFact,
 } from "../agent/agent.ts";
+import { pushedTagDiffers } from "../registry/registry-errors.ts";
+import { failureOf } from "./status/failure.ts";
 
 /** Why the run fails all the same; undefined: it does not. */
 export function objection({ images, call }: SolveFacts): SolveFailure | undefined {
@@ -17,14 +19,8 @@ export function objection({ images, call }: SolveFacts): SolveFailure | undefine
 
 function otherDigest({ digest, readBack = [] }: ImageFacts): SolveFailure | undefined {
   const other = readBack.find((found) => found.digest !== undefined && found.digest !== digest);
-  if (other === undefined) return undefined;
-  return {
-    class: "Registry",
-    reason: "PushedTagDiffers",
-    message: `${other.tag} was pushed with ${digest}, and the registry shows ${other.digest} under it: somebody else pushed the same tag, or the registry lost the push.`,
-    retryable: true,
-    logTail: [],
-  };
+  if (other?.digest === undefined) return undefined;
+  return failureOf(pushedTagDiffers(other.tag, digest, other.digest));
 }
 
 const base = { class: "User", retryable: false, logTail: [] } as const;

@@ -1,5 +1,5 @@
 // What a registry holds under a reference: digest, and the digest of each platform. Read back after a push.
-import { createHash } from "node:crypto";
+import { digestOf } from "./digest.ts";
 import { KilnError } from "../errors/index.ts";
 import { basicAuthorization } from "./challenge.ts";
 import { loginFor, type DockerConfig, type RegistryLogin } from "./docker-config.ts";
@@ -61,7 +61,7 @@ export async function readManifestBytes(
 ): Promise<ManifestBytes> {
   const what = withDefaultTag(reference);
   const response = await request("GET", what, options);
-  const digest = `sha256:${createHash("sha256").update(response.body).digest("hex")}`;
+  const digest = digestOf(response.body);
   const claimed = what.digest ?? header(response, "docker-content-digest");
   if (claimed?.startsWith("sha256:") === true && claimed !== digest) throw corrupt(what, digest);
   return { body: response.body, digest, type: header(response, "content-type") ?? "" };

@@ -2,11 +2,11 @@
 // for `mergeImages`, which reads the parts and writes the index.
 // As buildx does it: util/imagetools/create.go, v0.38.2.
 
-import { createHash } from "node:crypto";
-import { KilnError } from "../errors/index.ts";
+import { digestOf } from "./digest.ts";
 import { type ManifestBytes, readDigest, readManifestBytes, type ReadOptions } from "./manifest.ts";
 import { repository as repositoryAt } from "./push.ts";
 import type { ImageReference } from "./reference.ts";
+import { pushedTagDiffers } from "./registry-errors.ts";
 
 /** An entry of an index: what the registry has, with all its fields. */
 export interface IndexEntry {
@@ -81,10 +81,6 @@ export function mergedIndex(
   return { body, type, digest: digestOf(body), entries };
 }
 
-function digestOf(body: Buffer): string {
-  return `sha256:${createHash("sha256").update(body).digest("hex")}`;
-}
-
 /** What is merged, and where it goes. */
 export interface Merge {
   /** Where all parts are, by digest, and the tags to write: each in a repository that has the parts. */
@@ -119,16 +115,12 @@ export async function mergeImages(
   for (const tag of byDigest ? [] : tags) {
     await to.putManifest(merged.body, merged.type, tag.tag ?? "latest");
     const found = await readDigest(tag, options);
-    if (found !== undefined && found !== merged.digest) throw differs(tag, merged.digest, found);
+    if (found !== undefined && found !== merged.digest)
+      throw pushedTagDiffers(tagText(tag), merged.digest, found);
   }
   return { digest: merged.digest, size: merged.body.length, entries: merged.entries };
 }
 
-function differs(tag: ImageReference, pushed: string, found: string): KilnError {
-  return new KilnError({
-    class: "Registry",
-    reason: "PushedTagDiffers",
-    message: `${tag.domain}/${tag.repository}:${tag.tag ?? "latest"} was pushed with ${pushed}, and the registry shows ${found} under it: somebody else pushed the same tag, or the registry lost the push.`,
-    retryable: true,
-  });
+function tagText({ domain, repository, tag }: ImageReference): string {
+  return `${domain}/${repository}:${tag ?? "latest"}`;
 }

@@ -1,8 +1,8 @@
 // Blobs and manifests into a repository, as the OCI distribution spec has it: a blob in pieces, so that only one piece
 // is in memory, and a token that ended on the way is fetched anew.
-import { createHash } from "node:crypto";
 import { KilnError } from "../errors/index.ts";
 import { basicAuthorization } from "./challenge.ts";
+import { digestOf } from "./digest.ts";
 import { loginFor } from "./docker-config.ts";
 import { type HttpRequest, type HttpResponse, send } from "./http.ts";
 import type { ReadOptions } from "./manifest.ts";
@@ -82,7 +82,7 @@ class PushedRepository implements Repository {
   }
 
   async putManifest(body: Buffer, mediaType: string, tag?: string): Promise<string> {
-    const digest = `sha256:${createHash("sha256").update(body).digest("hex")}`;
+    const digest = digestOf(body);
     const headers = { "content-type": mediaType };
     await this.#accepted({ method: "PUT", at: `manifests/${tag ?? digest}`, headers, body }, 201);
     return digest;

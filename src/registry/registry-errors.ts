@@ -53,3 +53,13 @@ export function refused(host: string, status: number, what: string): KilnError {
     retryable: status >= 500,
   });
 }
+
+/** Somebody was in between: `tag` was pushed with one digest and has another. */
+export function pushedTagDiffers(tag: string, pushed: string, found: string): KilnError {
+  return new KilnError({
+    class: "Registry",
+    reason: "PushedTagDiffers",
+    message: `${tag} was pushed with ${pushed}, and the registry shows ${found} under it: somebody else pushed the same tag, or the registry lost the push.`,
+    retryable: true,
+  });
+}

@@ -1,7 +1,7 @@
 // File outputs as an OCI artifact: one layer for an archive, or one for each file, with its path as the title, as
 // `oras pull` understands it.
-import { createHash } from "node:crypto";
 import { KilnError } from "../../errors/index.ts";
+import { digestOf } from "../../registry/digest.ts";
 import type { BlobUpload, Repository } from "../../registry/push.ts";
 import type { Passed, PieceTarget } from "./pieces.ts";
 
@@ -41,7 +41,7 @@ export function artifactWriter(
       }),
     async finish() {
       const config = Buffer.from("{}");
-      const digest = `sha256:${createHash("sha256").update(config).digest("hex")}`;
+      const digest = digestOf(config);
       await put(repository, digest, config);
       const empty = { mediaType: emptyType, digest, size: config.length };
       const manifest = {
