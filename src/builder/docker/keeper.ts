@@ -7,17 +7,14 @@ import { asError, sleep, type Clock } from "../../runtime/clock.ts";
 import { probeProblem } from "../health/answers.ts";
 import { advance, type Breaker, pauseMs, unknownBreaker } from "../health/breaker.ts";
 import type { Problem } from "../health/problem.ts";
+import { WatchBook, type Watcher, type WatchTarget } from "../health/watch-book.ts";
 import type { WantedContainer } from "./container.ts";
 import { keepContainer } from "./keep.ts";
 
 /** A container that a Builder wants. */
-export interface ContainerTarget {
-  /** The instance's id. */
-  readonly id: string;
+export interface ContainerTarget extends WatchTarget {
   /** For messages: where the engine is. */
   readonly address: string;
-  /** Another one means that the container, or the way to its engine, is another. */
-  readonly identity: string;
   engine(signal: AbortSignal): Promise<Engine>;
   wanted(signal: AbortSignal): Promise<WantedContainer>;
   isBusy(): boolean;
@@ -43,16 +40,17 @@ export interface KeeperOptions {
   readonly onChange: (builder: string) => void;
 }
 
-interface Loop {
-  readonly target: ContainerTarget;
-  readonly stopping: AbortController;
+interface Loop extends Watcher<ContainerTarget> {
+  readonly signal: AbortSignal;
   result: ContainerResult | undefined;
 }
 
 /** Looks after containers, from `watch` until they are no longer watched; never removes one for that. */
 export class ContainerKeeper {
   readonly #o: KeeperOptions;
-  readonly #builders = new Map<string, Map<string, Loop>>();
+  readonly #loops = new WatchBook<ContainerTarget, Loop>((builder, target, before) =>
+    this.#begin(builder, target, before),
+  );
 
   constructor(o: KeeperOptions) {
     this.#o = o;
@@ -60,38 +58,31 @@ export class ContainerKeeper {
 
   /** From now on these are the containers of the Builder. */
   watch(builder: string, targets: readonly ContainerTarget[]): void {
-    const before = this.#builders.get(builder) ?? new Map<string, Loop>();
-    const after = new Map<string, Loop>();
-    for (const target of targets) {
-      const known = before.get(target.id);
-      const isSame = known?.target.identity === target.identity;
-      after.set(target.id, isSame ? known : this.#begin(builder, target, known));
-    }
-    for (const [id, loop] of before) if (after.get(id) !== loop) loop.stopping.abort();
-    if (after.size === 0) this.#builders.delete(builder);
-    else this.#builders.set(builder, after);
+    this.#loops.watch(builder, targets);
   }
 
   /** Undefined until the first look has ended. */
   result(builder: string, id: string): ContainerResult | undefined {
-    return this.#builders.get(builder)?.get(id)?.result;
+    return this.#loops.get(builder, id)?.result;
   }
 
   /** Ends all looking. */
   stop(): void {
-    for (const builder of this.#builders.keys()) this.watch(builder, []);
+    this.#loops.stop();
   }
 
   #begin(builder: string, target: ContainerTarget, before: Loop | undefined): Loop {
     const isSameEngine = before?.target.address === target.address;
     const result = isSameEngine ? before.result : undefined;
-    const loop: Loop = { target, stopping: new AbortController(), result };
+    const stopping = new AbortController();
+    const stop = (): void => stopping.abort();
+    const loop: Loop = { target, signal: stopping.signal, stop, result };
     void this.#run(builder, loop);
     return loop;
   }
 
   async #run(builder: string, loop: Loop): Promise<void> {
-    const { signal } = loop.stopping;
+    const { signal } = loop;
     let breaker: Breaker = unknownBreaker;
     while (!signal.aborted) {
       const result = await this.#look(loop, signal);

@@ -16,15 +16,12 @@ import {
   type DiskFacts,
 } from "./disk.ts";
 import type { Problem } from "./problem.ts";
+import { WatchBook, type Watcher, type WatchTarget } from "./watch-book.ts";
 
 /** A daemon to be asked. */
-export interface ProbeTarget {
-  /** The instance's id. */
-  readonly id: string;
+export interface ProbeTarget extends WatchTarget {
   /** For messages: where it is. */
   readonly address: string;
-  /** Changes when it is another daemon, or must be dialled differently: what was known is then forgotten. */
-  readonly identity: string;
   /** Percent of its volume above which it takes no run and its cache is pruned; undefined: never. */
   readonly diskPressureThreshold?: number | undefined;
   place(signal: AbortSignal): Promise<Place>;
@@ -61,7 +58,9 @@ const pruneEveryMs = 30_000;
 /** Asks instances, each on its own, from `watch` until they are no longer watched. */
 export class Prober {
   readonly #o: ProberOptions;
-  readonly #builders = new Map<string, Map<string, Probe>>();
+  readonly #probes = new WatchBook<ProbeTarget, Probe>((builder, target) =>
+    this.#begin(builder, target),
+  );
 
   constructor(o: ProberOptions) {
     this.#o = o;
@@ -69,28 +68,17 @@ export class Prober {
 
   /** From now on these are the instances of the Builder; others of it are forgotten. */
   watch(builder: string, targets: readonly ProbeTarget[]): void {
-    const before = this.#builders.get(builder) ?? new Map<string, Probe>();
-    const after = new Map<string, Probe>();
-    for (const target of targets) {
-      const known = before.get(target.id);
-      const same = known?.target.identity === target.identity;
-      if (same) known.target = target;
-      after.set(target.id, same ? known : this.#begin(builder, target));
-    }
-    for (const probe of before.values())
-      if (!targets.some(({ id }) => after.get(id) === probe)) probe.stop();
-    if (after.size === 0) this.#builders.delete(builder);
-    else this.#builders.set(builder, after);
+    this.#probes.watch(builder, targets);
   }
 
   /** The last answer; undefined while the first is awaited. */
   result(builder: string, id: string): ProbeResult | undefined {
-    return this.#builders.get(builder)?.get(id)?.result;
+    return this.#probes.get(builder, id)?.result;
   }
 
   /** Ends all questions. */
   stop(): void {
-    for (const builder of this.#builders.keys()) this.watch(builder, []);
+    this.#probes.stop();
   }
 
   #begin(builder: string, target: ProbeTarget): Probe {
@@ -99,7 +87,7 @@ export class Prober {
   }
 }
 
-class Probe {
+class Probe implements Watcher<ProbeTarget> {
   target: ProbeTarget;
   readonly #o: Omit<ProberOptions, "onChange"> & { readonly onChange: () => void };
   readonly #stopping = new AbortController();
