@@ -13,7 +13,7 @@ import {
   statefulSets,
   type ResourceType,
 } from "../kube/types.ts";
-import { builders, clusterBuilders, type StoredBuilder } from "./caches.ts";
+import { builderTypeOf, type StoredBuilder } from "./caches.ts";
 import { hashOf, type Decision, type Written } from "./decide.ts";
 import { oneLine, type Problem } from "./health/problem.ts";
 
@@ -60,10 +60,9 @@ async function remove(
   signal: AbortSignal,
 ): Promise<void> {
   const type = typeOf(object);
-  const builderType = owner.kind === "ClusterBuilder" ? clusterBuilders : builders;
   const [now, builder] = await Promise.all([
     deps.client.get(type, object.metadata, signal),
-    deps.client.get(builderType, owner.metadata, signal),
+    deps.client.get(builderTypeOf(owner), owner.metadata, signal),
   ]);
   const isUnchanged =
     builder?.metadata.uid === owner.metadata.uid &&

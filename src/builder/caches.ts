@@ -13,6 +13,7 @@ import {
   podDisruptionBudgets,
   pods,
   resourceType,
+  type ResourceType,
   services,
   statefulSets,
   type ReplicaSet,
@@ -77,11 +78,22 @@ export function cacheList(caches: BuilderCaches): ResourceCache<KubeObject>[] {
   return Object.values(caches) as ResourceCache<KubeObject>[];
 }
 
+/** The resource that a Builder is of. */
+export function builderTypeOf({ kind }: { readonly kind: string }): ResourceType<StoredBuilder> {
+  return kind === "ClusterBuilder" ? clusterBuilders : builders;
+}
+
+/** The cache that holds the Builder. */
+export function cacheOf(
+  { kind }: Pick<BuilderRef, "kind">,
+  caches: BuilderCaches,
+): ResourceCache<StoredBuilder> {
+  return kind === "ClusterBuilder" ? caches.clusterBuilders : caches.builders;
+}
+
 /** The stored Builder that `ref` names. */
 export function storedBuilder(caches: BuilderCaches, ref: BuilderRef): StoredBuilder | undefined {
-  return ref.kind === "Builder"
-    ? caches.builders.get(keyOf(ref))
-    : caches.clusterBuilders.get(ref.name);
+  return cacheOf(ref, caches).get(keyOf(ref));
 }
 
 /** Which Builder this is. */

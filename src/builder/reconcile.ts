@@ -9,7 +9,7 @@ import type { EventSink } from "../kube/events.ts";
 import { keyOf, type KubeObject } from "../kube/object.ts";
 import { after, done, type Outcome } from "../runtime/outcome.ts";
 import { act } from "./act.ts";
-import type { BuilderCaches } from "./caches.ts";
+import { cacheOf, type BuilderCaches } from "./caches.ts";
 import { keepContainers, removeContainers } from "./containers.ts";
 import { isMarked } from "./docker/forget.ts";
 import type { ContainerKeeper } from "./docker/keeper.ts";
@@ -27,7 +27,7 @@ import { type FleetInput, fleetState, idleTimeoutOf } from "./lifecycle/fleet-st
 import type { FleetState } from "./lifecycle/plan.ts";
 import type { Identities } from "./pki/identities.ts";
 import type { Prober } from "./health/probe.ts";
-import { cacheOf, report } from "./report.ts";
+import { report } from "./report.ts";
 import { builderStatus } from "./status.ts";
 import { probeTargets, type TargetDeps } from "./health/targets.ts";
 import type { Uses } from "./uses.ts";
@@ -80,7 +80,7 @@ export async function reconcileBuilder(
     return done;
   }
   // Our own last status has not come back yet: the watch will ring when it has.
-  if (!cacheOf(world, deps.caches).isFresh(keyOf(ref))) return after(movingMs);
+  if (!cacheOf(ref, deps.caches).isFresh(keyOf(ref))) return after(movingMs);
   const targets: TargetDeps = deps;
   const daemons = probeTargets(world, targets);
   deps.prober.watch(key, daemons);

@@ -7,7 +7,7 @@ import type { BuilderStatus, Condition } from "../api/v1alpha1/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { isApiError } from "../kube/errors.ts";
 import type { EventSink } from "../kube/events.ts";
-import { builders, clusterBuilders, type BuilderCaches } from "./caches.ts";
+import { builderTypeOf, cacheOf, type BuilderCaches } from "./caches.ts";
 import { contentHash } from "./kubernetes/hash.ts";
 import type { BuilderWorld } from "./world.ts";
 
@@ -43,12 +43,11 @@ export async function report(
   const nowMs = deps.now().getTime();
   const lastMs = deps.reported.get(uid ?? "") ?? Number.NEGATIVE_INFINITY;
   if (nowMs - lastMs < numbersMs && !isUrgent(before, status)) return false;
-  const type = world.ref.kind === "ClusterBuilder" ? clusterBuilders : builders;
   try {
     const object = { metadata: { name, namespace, uid }, status };
-    const stored = await deps.client.applyStatus(type, object, {}, signal);
+    const stored = await deps.client.applyStatus(builderTypeOf(world.ref), object, {}, signal);
     deps.reported.set(uid ?? "", nowMs);
-    cacheOf(world, deps.caches).wrote(stored);
+    cacheOf(world.ref, deps.caches).wrote(stored);
   } catch (error) {
     // Gone, or another one of the same name: its own reconcile will speak for it.
     if (isApiError(error, "NotFound", "Conflict")) return true;
@@ -103,9 +102,4 @@ function overText(type: (typeof told)[number]): string {
   return type === "DiskPressure"
     ? "The disks have room again: all instances take runs."
     : "Runs are taken again.";
-}
-
-/** The cache that holds the Builder. */
-export function cacheOf(world: Pick<BuilderWorld, "ref">, caches: BuilderCaches) {
-  return world.ref.kind === "ClusterBuilder" ? caches.clusterBuilders : caches.builders;
 }

@@ -44,6 +44,16 @@ export function keyOf(at: ObjectPlace): string {
   return at.namespace === undefined || at.namespace === "" ? at.name : `${at.namespace}/${at.name}`;
 }
 
+/** The finalizers of an object with `name` among them, or without it; undefined when they are so already. */
+export function changedFinalizers(
+  { metadata: { finalizers = [] } }: { readonly metadata: Pick<ObjectMeta, "finalizers"> },
+  name: string,
+  wanted: boolean,
+): readonly string[] | undefined {
+  if (finalizers.includes(name) === wanted) return undefined;
+  return wanted ? [...finalizers, name] : finalizers.filter((one) => one !== name);
+}
+
 /** The place that `keyOf` made `key` of. */
 export function placeOf(key: string): ObjectPlace {
   const slash = key.indexOf("/");

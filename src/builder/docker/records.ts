@@ -2,7 +2,8 @@
 // finalizer, before the first is made: so none is forgotten when the spec changes, the Builder goes or the controller dies.
 
 import type { KubeClient } from "../../kube/client.ts";
-import { builders, clusterBuilders, type StoredBuilder } from "../caches.ts";
+import { changedFinalizers } from "../../kube/object.ts";
+import { builderTypeOf, type StoredBuilder } from "../caches.ts";
 import type { EngineConnection } from "../../api/v1alpha1/index.ts";
 
 /** Keeps a Builder until its containers are removed. */
@@ -50,7 +51,7 @@ export async function writeRecords(
   signal: AbortSignal,
 ): Promise<StoredBuilder> {
   const { name, namespace, uid } = object.metadata;
-  const type = object.kind === "ClusterBuilder" ? clusterBuilders : builders;
+  const type = builderTypeOf(object);
   const own =
     records.length === 0
       ? {}
@@ -65,9 +66,9 @@ export async function writeRecords(
     { fieldManager: "kiln-containers" },
     signal,
   );
-  const { finalizers = [] } = stored.metadata;
   // Who wrote the whole list meanwhile owns what was in it: an apply that leaves it out does not take it away.
-  if (records.length > 0 || !finalizers.includes(containersFinalizer)) return stored;
-  const others = finalizers.filter((one) => one !== containersFinalizer);
+  if (records.length > 0) return stored;
+  const others = changedFinalizers(stored, containersFinalizer, false);
+  if (others === undefined) return stored;
   return (await client.setFinalizers(type, stored, others, signal)) ?? stored;
 }

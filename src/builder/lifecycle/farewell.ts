@@ -2,9 +2,9 @@
 // Builder never hangs, not even without Kiln.
 
 import type { KubeClient } from "../../kube/client.ts";
-import { builders, clusterBuilders, type BuilderCaches } from "../caches.ts";
+import { changedFinalizers } from "../../kube/object.ts";
+import { builderTypeOf, cacheOf, type BuilderCaches } from "../caches.ts";
 import { runsFinalizer } from "../names.ts";
-import { cacheOf } from "../report.ts";
 import type { BuilderWorld } from "../world.ts";
 
 /** What holding needs. */
@@ -20,13 +20,8 @@ export async function holdWhileBusy(
   { client, caches }: HoldDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  const { finalizers = [], deletionTimestamp } = object.metadata;
-  const isHeld = finalizers.includes(runsFinalizer);
-  if (isHeld === isBusy || (isBusy && deletionTimestamp !== undefined)) return;
-  const next = isBusy
-    ? [...finalizers, runsFinalizer]
-    : finalizers.filter((name) => name !== runsFinalizer);
-  const type = ref.kind === "ClusterBuilder" ? clusterBuilders : builders;
-  const updated = await client.setFinalizers(type, object, next, signal);
-  if (updated !== undefined) cacheOf({ ref }, caches).wrote(updated);
+  const next = changedFinalizers(object, runsFinalizer, isBusy);
+  if (next === undefined || (isBusy && object.metadata.deletionTimestamp !== undefined)) return;
+  const updated = await client.setFinalizers(builderTypeOf(ref), object, next, signal);
+  if (updated !== undefined) cacheOf(ref, caches).wrote(updated);
 }

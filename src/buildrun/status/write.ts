@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import type { BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import type { EventSink } from "../../kube/events.ts";
+import { changedFinalizers } from "../../kube/object.ts";
 import type { ResourceType } from "../../kube/types.ts";
 import { done, type Outcome } from "../../runtime/outcome.ts";
 import { solveFinalizer } from "../decide.ts";
@@ -87,11 +88,8 @@ export async function setFinalizer(
   { signal }: Scene,
   deps: ActDeps,
 ): Promise<BuildRun | undefined> {
-  const finalizers = run.metadata.finalizers ?? [];
-  if (finalizers.includes(solveFinalizer) === wanted) return run;
-  const next = wanted
-    ? [...finalizers, solveFinalizer]
-    : finalizers.filter((name) => name !== solveFinalizer);
+  const next = changedFinalizers(run, solveFinalizer, wanted);
+  if (next === undefined) return run;
   const updated = await deps.client.setFinalizers(deps.type, run, next, signal);
   if (updated !== undefined) deps.cache.wrote(updated);
   return updated === undefined ? undefined : { ...run, metadata: updated.metadata };
