@@ -3,6 +3,7 @@
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { dialEngine, type Engine, engineHost } from "../buildkit/index.ts";
+import { upgradedSocket } from "../buildkit/rpc/upgrade.ts";
 
 /** The engine refused. */
 export class EngineRefusal extends Error {
@@ -78,18 +79,7 @@ export async function hijackEngine(
     connection: "Upgrade",
     upgrade: "tcp",
   });
-  return await new Promise((resolve, reject) => {
-    outgoing.on("error", reject);
-    outgoing.on("upgrade", (_response, socket: Duplex, head: Buffer) => {
-      outgoing.off("error", reject).on("error", () => {});
-      if (head.length > 0) socket.unshift(head);
-      resolve(socket);
-    });
-    outgoing.on("response", (response) => {
-      refusalOf(response).then(reject, reject);
-    });
-    outgoing.end(body);
-  });
+  return await upgradedSocket(outgoing, refusalOf, body);
 }
 
 async function send(
