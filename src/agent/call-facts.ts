@@ -25,10 +25,11 @@ export function callFacts(
   const isLint = request === subrequests.lint;
   // The JSON of lint quotes whole files; what it finds is told as warnings.
   const result = isLint || json === undefined ? undefined : redact(JSON.stringify(json));
-  const known = { request, version, statusCode };
   const cut = (result ?? "").length > maxAnswer || text.length > maxAnswer;
   return {
-    ...known,
+    request,
+    version,
+    statusCode,
     cut,
     ...(result === undefined || result.length > maxAnswer ? {} : { result }),
     ...(text === "" || text.length > maxAnswer ? {} : { text }),

@@ -43,14 +43,18 @@ export async function lookBack(
   };
   const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
   const options = { attachables, onEvent: () => undefined, signal: limit };
-  const told = (image: ImageFacts): ImageFacts => redacted(image, redact);
+  const told = (text: string): string => redact(text).slice(0, maxMessage);
   try {
     await client.build(question, options, async (gateway) => {
       const [read, git] = await Promise.all([
-        Promise.all(facts.images.map((image, index) => readBack(gateway, image, pushed[index]))),
+        Promise.all(
+          facts.images.map((image, index) =>
+            readBack(gateway, image, { tags: pushed[index], told }),
+          ),
+        ),
         commitOf(gateway, facts.git, request),
       ]);
-      found = { ...facts, images: read.map(told), ...(git && { git }) };
+      found = { ...facts, images: read, ...(git && { git }) };
       return undefined;
     });
   } catch {
@@ -77,8 +81,13 @@ function hostKeys({ sourcePolicy }: SolveRequest): Pick<SolveRequest, "sourcePol
 async function readBack(
   gateway: Gateway,
   image: ImageFacts,
-  tags: readonly string[] = [],
+  asked: {
+    readonly tags: readonly string[] | undefined;
+    /** What a registry says, as it may be repeated. */
+    readonly told: (text: string) => string;
+  },
 ): Promise<ImageFacts> {
+  const { tags = [], told } = asked;
   if (tags.length === 0) return image;
   const platform = image.platforms[0]?.platform;
   const one = async (tag: string): Promise<ReadBack> => {
@@ -89,19 +98,10 @@ async function readBack(
       if (digest !== undefined && digest !== "") return { tag, digest };
       return { tag, message: "The registry does not say." };
     } catch (error) {
-      return { tag, message: (error as Error).message };
+      return { tag, message: told((error as Error).message) };
     }
   };
   return { ...image, readBack: await Promise.all(tags.map(one)) };
-}
-
-function redacted(image: ImageFacts, redact: Finished["redact"]): ImageFacts {
-  if (image.readBack === undefined) return image;
-  const readBack = image.readBack.map(({ message, ...entry }) => ({
-    ...entry,
-    ...(message === undefined ? {} : { message: redact(message).slice(0, maxMessage) }),
-  }));
-  return { ...image, readBack };
 }
 
 async function commitOf(

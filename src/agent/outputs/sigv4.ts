@@ -15,11 +15,10 @@ export interface Signable {
   readonly body: Uint8Array;
 }
 
-const empty = new Set(["!", "'", "(", ")", "*"]);
-
 function encoded(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (char) =>
-    empty.has(char) ? `%${char.charCodeAt(0).toString(16).toUpperCase()}` : char,
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
   );
 }
 

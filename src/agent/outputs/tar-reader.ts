@@ -128,7 +128,11 @@ class TarReader {
 
   /** false: more bytes are needed. */
   async #step(): Promise<boolean> {
-    if (this.#ended) return this.#cut(this.#kept.length).length < 0;
+    if (this.#ended) {
+      // Only padding follows.
+      this.#cut(this.#kept.length);
+      return false;
+    }
     if (this.#left > 0) return await this.#content();
     if (this.#padding > 0) {
       const piece = this.#cut(Math.min(this.#padding, this.#kept.length));

@@ -38,8 +38,7 @@ export async function carryOut(
   signal: AbortSignal,
 ): Promise<number> {
   const plan = planFleet(fleet);
-  const pod = (id: string): Pod | undefined =>
-    world.owned.pods.find(({ metadata }) => metadata.name === id);
+  const pod = (id: string): Pod | undefined => podOf(world, id);
   const at = { world, deps, signal };
   for (const { id, why } of plan.drain) await mark(pod(id), why, at);
   for (const id of plan.resume) await mark(pod(id), undefined, at);
@@ -56,10 +55,12 @@ export async function cutLate(
   deps: CarryOutDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const id of planFleet(fleet).cut) {
-    const pod = world.owned.pods.find(({ metadata }) => metadata.name === id);
-    await command(pod, "cut", { world, deps, signal });
-  }
+  for (const id of planFleet(fleet).cut)
+    await command(podOf(world, id), "cut", { world, deps, signal });
+}
+
+function podOf({ owned }: BuilderWorld, id: string): Pod | undefined {
+  return owned.pods.find(({ metadata }) => metadata.name === id);
 }
 
 /** The plan without the instances that turned out to have jobs, or could not be asked though they are up. */
