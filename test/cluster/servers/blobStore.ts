@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { npmPackage } from "../base/npm.ts";
+import { answersHttp } from "../base/http.ts";
 import { freePort } from "../base/ports.ts";
 import { start, waitFor } from "../base/process.ts";
 import { scratch } from "../base/scratch.ts";
@@ -16,15 +17,6 @@ export interface BlobStore {
   /** The account's key, in base64. */
   readonly key: string;
   stop(): Promise<void>;
-}
-
-async function answers(url: string): Promise<true | undefined> {
-  try {
-    const { status } = await fetch(url, { signal: AbortSignal.timeout(2_000) });
-    return status >= 200 ? true : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** A blob server with its data in a temporary folder. It dies with the test's process. */
@@ -51,7 +43,7 @@ export async function blobStore(account = "kilntest"): Promise<BlobStore> {
         "--silent",
       ],
     });
-    await waitFor("answering blob server", () => answers(accountUrl), {
+    await waitFor("answering blob server", () => answersHttp(accountUrl), {
       deadlineMs: readyMs,
       processes: [server],
     });

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { binary } from "../base/binaries.ts";
+import { answersHttp } from "../base/http.ts";
 import { freePort } from "../base/ports.ts";
 import { start, waitFor } from "../base/process.ts";
 import { scratch } from "../base/scratch.ts";
@@ -18,16 +19,6 @@ export interface ObjectStore {
   /** The folder of a bucket, which is made where it is missing: an object is the file of its name. */
   bucket(name: string): string;
   stop(): Promise<void>;
-}
-
-async function answers(url: string): Promise<true | undefined> {
-  try {
-    // Nobody logged in: any answer will do.
-    const { status } = await fetch(url, { signal: AbortSignal.timeout(2_000) });
-    return status >= 200 ? true : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** An S3 server with its data in a temporary folder. It dies with the test's process. */
@@ -52,7 +43,7 @@ export async function objectStore(): Promise<ObjectStore> {
         data,
       ],
     });
-    await waitFor("answering S3 server", () => answers(url), {
+    await waitFor("answering S3 server", () => answersHttp(url), {
       deadlineMs: readyMs,
       processes: [server],
     });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type Registry, registry } from "../../cluster/index.ts";
 import { aDaemon, build, image, inline, secret, solving, start, succeeds } from "./daemon.ts";
-import { buildRunType, ends, never, reaches, reason, remove, current, until } from "./kiln.ts";
+import { cancel, ends, reaches, reason, remove, current, until } from "./kiln.ts";
 
 describe("a failing run on a real buildkitd", () => {
   let locked: Registry;
@@ -156,15 +156,7 @@ describe("a failing run on a real buildkitd", () => {
       "at its step",
       ({ status }) => status?.progress?.current?.includes("sleep 601") === true,
     );
-    await daemon.server.client.apply(
-      buildRunType,
-      {
-        metadata: { namespace: run.metadata.namespace, name: run.metadata.name },
-        spec: { cancel: true },
-      } as never,
-      { fieldManager: "person" },
-      never,
-    );
+    await cancel(daemon.server, run);
     const ended = await ends(daemon.server, run);
     assert.deepEqual([ended.status?.phase, reason(ended)], ["Cancelled", "Cancelled"]);
   });

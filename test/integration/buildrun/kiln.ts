@@ -161,6 +161,13 @@ export async function current({ client }: Server, run: BuildRun): Promise<BuildR
   return found?.metadata.uid === run.metadata.uid ? found : undefined;
 }
 
+/** Cancels a run, as a person would. */
+export async function cancel({ client }: Server, { metadata }: BuildRun): Promise<void> {
+  const { namespace, name } = metadata;
+  const wish = { metadata: { namespace, name }, spec: { cancel: true } };
+  await client.apply(buildRunType, wish as never, { fieldManager: "person" }, never);
+}
+
 /** Deletes a run, as a person would: by name. */
 export async function remove({ client }: Server, { metadata }: BuildRun): Promise<void> {
   await client.delete(buildRunType, { namespace: metadata.namespace, name: metadata.name }, never);

@@ -17,7 +17,7 @@ import {
 } from "../../cluster/index.ts";
 import { aDaemon, build, builderOf, image, inline, pushed, start, succeeds } from "./daemon.ts";
 import { instanceAt } from "./fleet.ts";
-import { buildRunType, ends, never, reaches, reason, until } from "./kiln.ts";
+import { buildRunType, cancel, ends, never, reaches, reason, until } from "./kiln.ts";
 
 const run = promisify(execFile);
 const both = ["linux/amd64", "linux/arm64"];
@@ -250,16 +250,7 @@ describe("a run for platforms of two instances", () => {
       "building",
       ({ status }) => status?.parts?.every(({ phase }) => phase === "Running") === true,
     );
-    const wish = {
-      metadata: { namespace: daemon.namespace, name: started.metadata.name },
-      spec: { cancel: true },
-    };
-    await daemon.server.client.apply(
-      buildRunType,
-      wish as never,
-      { fieldManager: "person" },
-      never,
-    );
+    await cancel(daemon.server, started);
     const ended = await ends(daemon.server, started);
     assert.deepEqual([ended.status?.phase, reason(ended)], ["Cancelled", "Cancelled"]);
     assert.deepEqual(
