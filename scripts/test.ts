@@ -1,5 +1,5 @@
-// `make test`: the checks, then every suite, then one line that sums what ran. A suite that fails
-// does not hide the ones after it.
+// `make test`: the checks, then every suite, then what failed and one line that sums what ran.
+// A suite that fails does not hide the ones after it.
 
 import { spawn } from "node:child_process";
 import path from "node:path";
@@ -7,6 +7,8 @@ import path from "node:path";
 interface Tally {
   passed: number;
   failed: number;
+  /** What to say of each failure when all suites have ended: the title, and the first lines below it. */
+  failures: string[];
 }
 
 const suites: Record<string, readonly string[]> = {
@@ -50,14 +52,30 @@ function countOf(output: string, word: "passing" | "failing"): number {
   return Number(counts.at(-1)?.[1] ?? 0);
 }
 
+/**
+ * Mocha's report of failures: each numbered block without the empty lines and the stack, so that the
+ * end of a long log says all that is needed.
+ */
+function failuresOf(output: string): string[] {
+  const [, report] = output.split(/^\s+\d+ failing$/m);
+  const blocks = (report ?? "").split(/^(?= {2}\d+\) )/m).slice(1);
+  return blocks.map((block) => {
+    const lines = block.split("\n").filter((line) => line.trim() !== "" && !/^\s+at /.test(line));
+    return lines.slice(0, 14).join("\n");
+  });
+}
+
 /** One check counts as one test, so that a stale file fails the sum and not only the exit code. */
 async function runChecks(): Promise<Tally> {
-  const tally = { passed: 0, failed: 0 };
+  const tally: Tally = { passed: 0, failed: 0, failures: [] };
   for (const check of checks) {
     console.log(`check: ${check.join(" ")}`);
     const { code } = await run(check);
     if (code === 0) tally.passed += 1;
-    else tally.failed += 1;
+    else {
+      tally.failed += 1;
+      tally.failures.push(`  check: ${check.join(" ")}`);
+    }
   }
   return tally;
 }
@@ -71,18 +89,26 @@ async function runSuite(name: string, argv: readonly string[]): Promise<Tally> {
   console.log(`suite ${name}: ${passed} passed in ${Math.round((Date.now() - started) / 1000)} s`);
   // A suite that broke before it counted, or that ran nothing, is a failure of its own.
   const broke = (code !== 0 && failed === 0) || passed + failed === 0;
-  return { passed, failed: failed + (broke ? 1 : 0) };
+  const failures = failuresOf(output);
+  if (broke) failures.push(`  the suite ended with code ${code}`);
+  return {
+    passed,
+    failed: failed + (broke ? 1 : 0),
+    failures: failures.map((failure) => `${name}:\n${failure}`),
+  };
 }
 
 const only = process.argv.slice(2);
 const wanted = only.length === 0 ? ["checks", ...Object.keys(suites)] : only;
-const total: Tally = { passed: 0, failed: 0 };
+const total: Tally = { passed: 0, failed: 0, failures: [] };
 for (const name of wanted) {
   const suite = suites[name];
   if (name !== "checks" && suite === undefined) throw new Error(`there is no suite "${name}"`);
   const tally = suite === undefined ? await runChecks() : await runSuite(name, suite);
   total.passed += tally.passed;
   total.failed += tally.failed;
+  total.failures.push(...tally.failures);
 }
+if (total.failures.length > 0) console.log(`\nfailed:\n${total.failures.join("\n")}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
