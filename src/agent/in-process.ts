@@ -5,13 +5,13 @@ import type { Logger } from "pino";
 import { KilnError } from "../errors/index.ts";
 import type { Agent, Job, JobEvent, JobInfo, RecallQuestion, Recollection } from "./agent.ts";
 import { JobUnknown } from "./agent.ts";
-import { secretValues } from "./attachables.ts";
-import { EventLog, type EventLogLimits } from "./event-log.ts";
-import { type Connect, recallRef, runJob } from "./execute.ts";
+import { secretValues } from "./solve/attachables.ts";
+import { EventLog, type EventLogLimits } from "./events/event-log.ts";
+import { type Connect, recallRef, runJob } from "./solve/execute.ts";
 import type { JobLog } from "./journal/job-log.ts";
 import type { Journal } from "./journal/journal.ts";
-import { lostFailure, resolveLost } from "./lost.ts";
-import { eventRedactor } from "./redact.ts";
+import { lostFailure, resolveLost } from "./solve/lost.ts";
+import { eventRedactor } from "./events/redact.ts";
 
 /** What the agent is made of. */
 export interface InProcessAgentOptions {

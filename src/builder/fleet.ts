@@ -22,14 +22,14 @@ import {
   type InstanceLoad,
   type NotReady,
 } from "./instance.ts";
-import { externals } from "./externals.ts";
+import { externals } from "./reconcile/externals.ts";
 import { externalPlace } from "./health/external-targets.ts";
 import type { Prober } from "./health/probe.ts";
 import { capacityOf } from "./lifecycle/fleet-state.ts";
-import { mainProblem } from "./status.ts";
+import { mainProblem } from "./status/builder.ts";
 import { podPlace, type TargetDeps } from "./health/targets.ts";
 import type { Uses } from "./uses.ts";
-import { ownedBy } from "./world.ts";
+import { ownedBy } from "./reconcile/world.ts";
 
 /** The name that is meant when nobody says which Builder. */
 const defaultName = "default";

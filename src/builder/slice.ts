@@ -27,7 +27,7 @@ import {
   refOf,
   type BuilderCaches,
 } from "./caches.ts";
-import type { Written } from "./decide.ts";
+import type { Written } from "./reconcile/decide.ts";
 import { ContainerKeeper } from "./docker/keeper.ts";
 import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
 import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
@@ -35,7 +35,7 @@ import type { BuildkitImages } from "./kubernetes/input.ts";
 import { Identities } from "./pki/identities.ts";
 import { daemonProbe } from "./health/ask.ts";
 import { Prober } from "./health/probe.ts";
-import { reconcileBuilder } from "./reconcile.ts";
+import { reconcileBuilder } from "./reconcile/reconcile.ts";
 import { Uses } from "./uses.ts";
 
 /** What the slice is made of. */

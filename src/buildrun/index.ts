@@ -12,16 +12,16 @@ import { type Clock, systemClock } from "../runtime/clock.ts";
 import { Controller } from "../runtime/controller.ts";
 import type { ControllerMetrics } from "../runtime/metrics.ts";
 import type { Priority } from "../runtime/queue.ts";
-import { defaultLimits, openAttempt, type RunLimits } from "./attempts.ts";
-import { Dependents } from "./dependents.ts";
+import { defaultLimits, openAttempt, type RunLimits } from "./reconcile/attempts.ts";
+import { Dependents } from "./reconcile/dependents.ts";
 import { wholeOf } from "./parts/act-parts.ts";
 import { QueueBook } from "./queue.ts";
-import { reconcile, type ReconcileDeps } from "./reconcile.ts";
+import { reconcile, type ReconcileDeps } from "./reconcile/reconcile.ts";
 import { Solves } from "./solves.ts";
 import { progressEveryMs } from "./status/status.ts";
-import { runKey } from "./world.ts";
+import { runKey } from "./reconcile/world.ts";
 
-export { defaultLimits, type RunLimits } from "./attempts.ts";
+export { defaultLimits, type RunLimits } from "./reconcile/attempts.ts";
 export { rules } from "./rbac.ts";
 
 /** What the slice is made of. */

@@ -13,7 +13,7 @@ import { forEngine } from "./plan/engine.ts";
 import { knownHostsRule } from "./plan/source-rules.ts";
 import type { SolvePlan } from "./plan/plan.ts";
 import { failureOf } from "./status/failure.ts";
-import type { BuilderView, Prepared, RunWorld } from "./world.ts";
+import type { BuilderView, Prepared, RunWorld } from "./reconcile/world.ts";
 
 /** Where to read from. */
 export interface PrepareSources {

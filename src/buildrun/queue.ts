@@ -7,7 +7,7 @@ import { keyOf } from "../kube/object.ts";
 import { choose } from "../placement/choose.ts";
 import { missingPlatforms } from "../placement/platform.ts";
 import { order, type QueuedRun } from "../placement/order.ts";
-import { isTerminal, openAttempt } from "./attempts.ts";
+import { isTerminal, openAttempt } from "./reconcile/attempts.ts";
 
 /** Whether it is a run's turn. `go` holds the slot until `release`, or until the attempt ends. */
 export type Turn =

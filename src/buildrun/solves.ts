@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { type Agent, type Agents, type Job, JobUnknown, type Place } from "../agent/agent.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { fold, noProgress, type Progress } from "./status/progress.ts";
-import type { JobView } from "./world.ts";
+import type { JobView } from "./reconcile/world.ts";
 
 /** What `Solves` is made of. */
 export interface SolvesOptions {

@@ -1,5 +1,5 @@
 // Does the HPACK decoder read what the encoder writes, and end in time on any bytes, with bounded memory?
-import { encodeHeaders, HeaderDecoder } from "../../src/buildkit/http2/hpack.ts";
+import { encodeHeaders, HeaderDecoder } from "../../src/buildkit/http2/headers/hpack.ts";
 import { Http2Error, type HeaderList } from "../../src/buildkit/http2/protocol.ts";
 import { anyBytes, damaged } from "./bytes.ts";
 import type { Random } from "./random.ts";

@@ -1,7 +1,7 @@
 // Do bytes come out of our HTTP/2 as they went in, whatever the chunks are, and does no damage crash or hang it?
 import type { ByteSink, ByteStream } from "../../src/buildkit/http2/byte-stream.ts";
 import { Http2Connection } from "../../src/buildkit/http2/connection.ts";
-import { encodeHeaders } from "../../src/buildkit/http2/hpack.ts";
+import { encodeHeaders } from "../../src/buildkit/http2/headers/hpack.ts";
 import { frameType, preface } from "../../src/buildkit/http2/protocol.ts";
 import type { Http2Stream, StreamSink } from "../../src/buildkit/http2/stream.ts";
 import { frame, settings, u32 } from "../integration/buildkit/hostile/raw.ts";

@@ -6,8 +6,8 @@ import path from "node:path";
 import type { Logger } from "pino";
 import type { SolveEvent } from "../../buildkit/index.ts";
 import type { JobEvent } from "../agent.ts";
-import type { OlderEvents } from "../event-log.ts";
-import { keepLatest } from "../latest.ts";
+import type { OlderEvents } from "../events/event-log.ts";
+import { keepLatest } from "../events/latest.ts";
 import {
   eventFrame,
   type JobHeader,

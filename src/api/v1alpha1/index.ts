@@ -1,10 +1,10 @@
 // The kinds of kiln.build/v1alpha1, whole, as the API server returns them.
 
 import type { apiVersion } from "../kinds.ts";
-import type { BuilderSpec } from "./builder.ts";
-import type { BuilderStatus } from "./builder-status.ts";
-import type { BuildRunSpec } from "./buildrun.ts";
-import type { BuildRunStatus } from "./buildrun-status.ts";
+import type { BuilderSpec } from "./builder/spec.ts";
+import type { BuilderStatus } from "./builder/status.ts";
+import type { BuildRunSpec } from "./buildrun/spec.ts";
+import type { BuildRunStatus } from "./buildrun/status.ts";
 
 /** The metadata that Kiln reads; the API server may send more, which is kept. */
 export interface ObjectMeta {
@@ -48,24 +48,24 @@ export type BuildRun = Resource<"BuildRun", BuildRunSpec, BuildRunStatus>;
 
 export type { Condition, SecretRef } from "./shared.ts";
 export { statusLimits } from "./shared.ts";
-export type { Allow } from "./allow.ts";
-export type { Buildkitd, RegistryConfig } from "./buildkitd.ts";
-export type { BuilderSpecInput } from "./builder.ts";
-export type { EngineConnection, Ssh, Tls } from "./connections.ts";
-export type { RemoteDriver } from "./remote.ts";
-export { BuilderSpec } from "./builder.ts";
-export type { DockerContainerDriver, DockerDriver } from "./docker.ts";
-export type { KubernetesDriver } from "./kubernetes.ts";
-export type { BuilderInstanceStatus, GcRule } from "./builder-status.ts";
-export { BuilderStatus } from "./builder-status.ts";
-export type { Attestations } from "./attestations.ts";
-export type { CacheExport, CacheImport } from "./caches.ts";
-export type { BuildContext, GitContext, HttpContext, NamedContext } from "./context.ts";
-export type { ArchiveOutput, FilesOutput, ImageOutput, Output } from "./outputs.ts";
-export type { Place } from "./places.ts";
-export type { SourcePolicy } from "./source-policy.ts";
-export type { BuildRunSpecInput, Dockerfile, SecretMount } from "./buildrun.ts";
-export { BuildRunSpec } from "./buildrun.ts";
+export type { Allow } from "./builder/allow.ts";
+export type { Buildkitd, RegistryConfig } from "./builder/buildkitd.ts";
+export type { BuilderSpecInput } from "./builder/spec.ts";
+export type { EngineConnection, Ssh, Tls } from "./builder/connections.ts";
+export type { RemoteDriver } from "./builder/remote.ts";
+export { BuilderSpec } from "./builder/spec.ts";
+export type { DockerContainerDriver, DockerDriver } from "./builder/docker.ts";
+export type { KubernetesDriver } from "./builder/kubernetes.ts";
+export type { BuilderInstanceStatus, GcRule } from "./builder/status.ts";
+export { BuilderStatus } from "./builder/status.ts";
+export type { Attestations } from "./buildrun/attestations.ts";
+export type { CacheExport, CacheImport } from "./buildrun/caches.ts";
+export type { BuildContext, GitContext, HttpContext, NamedContext } from "./buildrun/context.ts";
+export type { ArchiveOutput, FilesOutput, ImageOutput, Output } from "./buildrun/outputs.ts";
+export type { Place } from "./buildrun/places.ts";
+export type { SourcePolicy } from "./buildrun/source-policy.ts";
+export type { BuildRunSpecInput, Dockerfile, SecretMount } from "./buildrun/spec.ts";
+export { BuildRunSpec } from "./buildrun/spec.ts";
 export type {
   Attempt,
   CacheReport,
@@ -76,5 +76,5 @@ export type {
   Source,
   Timings,
   Warnings,
-} from "./buildrun-status.ts";
-export { BuildRunStatus } from "./buildrun-status.ts";
+} from "./buildrun/status.ts";
+export { BuildRunStatus } from "./buildrun/status.ts";

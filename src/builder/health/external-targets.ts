@@ -5,7 +5,7 @@ import type { Place } from "../../agent/agent.ts";
 import { dialStdio, type Engine } from "../../buildkit/index.ts";
 import { execInContainer } from "../../docker/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
-import { containerOf, type External } from "../externals.ts";
+import { containerOf, type External } from "../reconcile/externals.ts";
 import { containerFiles } from "../docker/files.ts";
 import { type ContainerRecord, isSameContainer } from "../docker/records.ts";
 import { wantedContainer } from "../docker/container.ts";

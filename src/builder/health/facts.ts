@@ -6,7 +6,7 @@ import { podProblem, type Warning } from "../kubernetes/reasons.ts";
 import { kilnContainers } from "../kubernetes/containers.ts";
 import { drainOf, drainText } from "../lifecycle/drain-mark.ts";
 import type { ContainerResult } from "../docker/keeper.ts";
-import type { External } from "../externals.ts";
+import type { External } from "../reconcile/externals.ts";
 import type { EngineFeatures } from "../instance.ts";
 import { agentPort } from "../names.ts";
 import type { DaemonFacts, ProbeResult } from "./probe.ts";

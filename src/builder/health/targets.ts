@@ -4,14 +4,14 @@ import type { Place } from "../../agent/agent.ts";
 import type { Endpoint } from "../../buildkit/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import type { ContainerKeeper } from "../docker/keeper.ts";
-import { externals } from "../externals.ts";
+import { externals } from "../reconcile/externals.ts";
 import { externalTargets } from "./external-targets.ts";
 import { runningPod } from "./facts.ts";
 import type { BuilderRef } from "../instance.ts";
 import { agentPort, serverName, workloadNamespace } from "../names.ts";
 import type { Identities } from "../pki/identities.ts";
 import type { ProbeTarget } from "./probe.ts";
-import type { BuilderWorld } from "../world.ts";
+import type { BuilderWorld } from "../reconcile/world.ts";
 
 /** What dialling needs. */
 export interface TargetDeps {

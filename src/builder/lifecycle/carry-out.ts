@@ -10,7 +10,7 @@ import { asError } from "../../runtime/clock.ts";
 import { runningPod } from "../health/facts.ts";
 import { podPlace, type TargetDeps } from "../health/targets.ts";
 import { deletionCostAnnotation, drainingAnnotation } from "../names.ts";
-import type { BuilderWorld } from "../world.ts";
+import type { BuilderWorld } from "../reconcile/world.ts";
 import { type FleetPlan, type FleetState, type LeaveReason, planFleet } from "./plan.ts";
 
 /** What carrying out needs. */

@@ -5,7 +5,7 @@ import type { KubeClient } from "../../kube/client.ts";
 import { changedFinalizers } from "../../kube/object.ts";
 import { builderTypeOf, cacheOf, type BuilderCaches } from "../caches.ts";
 import { runsFinalizer } from "../names.ts";
-import type { BuilderWorld } from "../world.ts";
+import type { BuilderWorld } from "../reconcile/world.ts";
 
 /** What holding needs. */
 export interface HoldDeps {

@@ -6,7 +6,7 @@ import { keptIdleMs, prewarmed, wantedInstances } from "../../placement/scale.ts
 import type { InstanceFacts } from "../health/facts.ts";
 import { templateHashOf } from "../kubernetes/workload.ts";
 import { prewarmAnnotation } from "../names.ts";
-import type { BuilderWorld } from "../world.ts";
+import type { BuilderWorld } from "../reconcile/world.ts";
 import type { FleetState, Member } from "./plan.ts";
 
 /** What the fleet is judged by besides the world. */

@@ -1,7 +1,7 @@
 // An HTTP/2 connection in either role over any byte stream (RFC 9113): streams, flow control both ways, limits.
 import type { ByteStream } from "./byte-stream.ts";
 import { FrameParser } from "./frame-parser.ts";
-import { maxHeaderListBytes, type StreamHeaders } from "./header-blocks.ts";
+import { maxHeaderListBytes, type StreamHeaders } from "./headers/header-blocks.ts";
 import { Inbound, type InboundHost } from "./inbound.ts";
 import { type Keepalive, KeepaliveWatch } from "./keepalive.ts";
 import { ReceiveWindow } from "./limits.ts";

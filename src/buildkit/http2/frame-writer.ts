@@ -1,5 +1,5 @@
 // Frames on their way out: heads and small pieces are copied together, big pieces go as they are. Pure.
-import { encodeHeaders } from "./hpack.ts";
+import { encodeHeaders } from "./headers/hpack.ts";
 import { defaultFrameBytes, flag, frameHeadBytes, frameType, type HeaderList } from "./protocol.ts";
 import { markSent } from "./reusable-bytes.ts";
 

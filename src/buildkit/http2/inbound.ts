@@ -3,7 +3,7 @@
 import { controlFrame, unpadded, type ControlFrame } from "./control-frames.ts";
 import type { FrameHandler, FrameHead } from "./frame-parser.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import { HeaderBlocks, type StreamHeaders } from "./header-blocks.ts";
+import { HeaderBlocks, type StreamHeaders } from "./headers/header-blocks.ts";
 import { RateLimit } from "./limits.ts";
 import { errorCode, frameType, Http2Error, setting, StreamError } from "./protocol.ts";
 import type { Http2Stream } from "./stream.ts";

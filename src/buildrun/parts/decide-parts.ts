@@ -2,8 +2,8 @@
 
 import type { BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
 import type { SolveFailure } from "../../agent/agent.ts";
-import { deadlineMs, isTerminal } from "../attempts.ts";
-import type { RunWorld } from "../world.ts";
+import { deadlineMs, isTerminal } from "../reconcile/attempts.ts";
+import type { RunWorld } from "../reconcile/world.ts";
 import { type PartName, partOfLabel } from "./split.ts";
 
 /** A part and its run, as far as there is one. */

@@ -7,7 +7,7 @@ import type { ReadOptions } from "../../registry/manifest.ts";
 import { mergeImages, type IndexAnnotations } from "../../registry/merge.ts";
 import { type ImageReference, parseReference, withDefaultTag } from "../../registry/reference.ts";
 import { readCredentials } from "../credentials.ts";
-import type { BuilderView, RunWorld } from "../world.ts";
+import type { BuilderView, RunWorld } from "../reconcile/world.ts";
 import type { PartView } from "./decide-parts.ts";
 
 /** How the merge reaches the cluster. */

@@ -4,7 +4,7 @@ import type { JobOutcome, SolveFacts, SolveFailure } from "../../agent/agent.ts"
 import { findCondition, setCondition } from "../../api/condition.ts";
 import type { Attempt, BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
 import type { BuilderRef } from "../../builder/index.ts";
-import type { AttemptResult, WaitReason } from "../decide.ts";
+import type { AttemptResult, WaitReason } from "../reconcile/decide.ts";
 import type { PartName } from "../parts/split.ts";
 import { accepted, bounded } from "./bound.ts";
 import { cacheCondition, cacheOf } from "./caches.ts";

@@ -8,10 +8,10 @@ import type { EventSink } from "../../kube/events.ts";
 import { changedFinalizers } from "../../kube/object.ts";
 import type { ResourceType } from "../../kube/types.ts";
 import { done, type Outcome } from "../../runtime/outcome.ts";
-import { solveFinalizer } from "../decide.ts";
+import { solveFinalizer } from "../reconcile/decide.ts";
 import type { QueueBook } from "../queue.ts";
 import type { Solves } from "../solves.ts";
-import { type RunWorld, runKey } from "../world.ts";
+import { type RunWorld, runKey } from "../reconcile/world.ts";
 import { type AttemptNotes, type Change, nextStatus, reasonOf } from "./status.ts";
 
 /** What acting needs. */

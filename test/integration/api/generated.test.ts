@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseBuildRun } from "../../../src/api/parse.ts";
 import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
-import { decide } from "../../../src/buildrun/decide.ts";
+import { decide } from "../../../src/buildrun/reconcile/decide.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
 import { nextStatus } from "../../../src/buildrun/status/status.ts";
 import { failureOf } from "../../../src/buildrun/status/failure.ts";

@@ -11,7 +11,7 @@ import {
   type RecallQuestion,
   type Recollection,
 } from "../../../src/agent/agent.ts";
-import { EventLog } from "../../../src/agent/event-log.ts";
+import { EventLog } from "../../../src/agent/events/event-log.ts";
 import type { SolveEvent } from "../../../src/buildkit/progress/events.ts";
 
 export class ScriptedAgent implements Agent {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { JobEvent, JobOutcome } from "../../../src/agent/agent.ts";
-import { EventLog } from "../../../src/agent/event-log.ts";
+import { EventLog } from "../../../src/agent/events/event-log.ts";
 import type { SolveEvent } from "../../../src/buildkit/progress/events.ts";
 
 const cancelled: JobOutcome = { kind: "cancelled", finishedAt: "2026-03-01T12:00:00Z" };

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
 import fc from "fast-check";
-import { imageFacts } from "../../../src/agent/image-facts.ts";
-import { provenanceFacts } from "../../../src/agent/provenance.ts";
-import { redactor } from "../../../src/agent/redact.ts";
+import { imageFacts } from "../../../src/agent/facts/image.ts";
+import { provenanceFacts } from "../../../src/agent/facts/provenance.ts";
+import { redactor } from "../../../src/agent/events/redact.ts";
 import { Sealed } from "../../../src/agent/sealed.ts";
 
 const sha = "c".repeat(64);

@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach } from "mocha";
 import pino from "pino";
 import type { JobEvent, JobOutcome } from "../../../src/agent/agent.ts";
-import { EventLog } from "../../../src/agent/event-log.ts";
+import { EventLog } from "../../../src/agent/events/event-log.ts";
 import { frameOf, framesOf } from "../../../src/agent/journal/frames.ts";
 import { Journal, type JournalLimits } from "../../../src/agent/journal/journal.ts";
 import { fromWire, toWire } from "../../../src/agent/wire/events.ts";

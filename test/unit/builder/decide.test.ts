@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { decide, hashOf, type DecideInput } from "../../../src/builder/decide.ts";
+import { decide, hashOf, type DecideInput } from "../../../src/builder/reconcile/decide.ts";
 import type { BuilderSpecInput } from "../../../src/api/v1alpha1/index.ts";
-import type { BuilderWorld } from "../../../src/builder/world.ts";
+import type { BuilderWorld } from "../../../src/builder/reconcile/world.ts";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import { aRender, aSpec } from "./samples.ts";
 

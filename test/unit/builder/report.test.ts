@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { pino } from "pino";
 import type { BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
 import type { StoredBuilder } from "../../../src/builder/caches.ts";
-import { report, type ReportDeps } from "../../../src/builder/report.ts";
+import { report, type ReportDeps } from "../../../src/builder/status/report.ts";
 
 const never = new AbortController().signal;
 const ref = { kind: "Builder", namespace: "shop", name: "main" } as const;

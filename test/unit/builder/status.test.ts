@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { BuilderStatus } from "../../../src/api/v1alpha1/index.ts";
 import { findCondition } from "../../../src/api/condition.ts";
-import { externals } from "../../../src/builder/externals.ts";
+import { externals } from "../../../src/builder/reconcile/externals.ts";
 import { externalFacts, podInstance } from "../../../src/builder/health/facts.ts";
-import { builderStatus, type StatusInput } from "../../../src/builder/status.ts";
+import { builderStatus, type StatusInput } from "../../../src/builder/status/builder.ts";
 import { aContainer, anAnswer, aPod, aSpec } from "./samples.ts";
 
 const good = podInstance(aPod(), anAnswer);

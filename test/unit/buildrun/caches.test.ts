@@ -1,7 +1,7 @@
 // What is said of the caches of a run, and where their credentials go.
 
 import assert from "node:assert/strict";
-import { withHidden } from "../../../src/agent/hidden-attrs.ts";
+import { withHidden } from "../../../src/agent/solve/hidden-attrs.ts";
 import type { SolveEvent } from "../../../src/buildkit/index.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
 import { forbidden } from "../../../src/buildrun/policy.ts";

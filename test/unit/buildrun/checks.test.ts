@@ -1,8 +1,8 @@
 // The checks before a run may take a slot: which one speaks first, and what it says to do.
 
 import assert from "node:assert/strict";
-import { admission, type Violation } from "../../../src/buildrun/checks.ts";
-import type { RunWorld } from "../../../src/buildrun/world.ts";
+import { admission, type Violation } from "../../../src/buildrun/reconcile/checks.ts";
+import type { RunWorld } from "../../../src/buildrun/reconcile/world.ts";
 import { aBuilderView, aFailure, aRun, aWorld } from "./fixture.ts";
 
 const without = (world: RunWorld): RunWorld =>

@@ -1,11 +1,16 @@
 // Every transition of a run, one sentence each.
 
 import assert from "node:assert/strict";
-import { lostFailure } from "../../../src/agent/lost.ts";
-import { admit, decide, solveFinalizer, type Step } from "../../../src/buildrun/decide.ts";
+import { lostFailure } from "../../../src/agent/solve/lost.ts";
+import {
+  admit,
+  decide,
+  solveFinalizer,
+  type Step,
+} from "../../../src/buildrun/reconcile/decide.ts";
 import { failureOf } from "../../../src/buildrun/status/failure.ts";
 import { KilnError } from "../../../src/errors/index.ts";
-import type { RunWorld } from "../../../src/buildrun/world.ts";
+import type { RunWorld } from "../../../src/buildrun/reconcile/world.ts";
 import {
   aBuilderView,
   aFailure,

@@ -9,9 +9,9 @@ import type {
 } from "../../../src/api/v1alpha1/index.ts";
 import type { JobOutcome, SolveFailure } from "../../../src/agent/agent.ts";
 import type { BuilderRef, Instance } from "../../../src/builder/index.ts";
-import { defaultLimits } from "../../../src/buildrun/attempts.ts";
+import { defaultLimits } from "../../../src/buildrun/reconcile/attempts.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
-import type { BuilderView, JobView, RunWorld } from "../../../src/buildrun/world.ts";
+import type { BuilderView, JobView, RunWorld } from "../../../src/buildrun/reconcile/world.ts";
 import { noProgress } from "../../../src/buildrun/status/progress.ts";
 
 export const uid = "6f0c0a52-5b7e-4e55-9d9f-0c1b3b7a1c11";

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
-import { decide } from "../../../src/buildrun/decide.ts";
-import { Dependents } from "../../../src/buildrun/dependents.ts";
-import { otherRun } from "../../../src/buildrun/other-runs.ts";
+import { decide } from "../../../src/buildrun/reconcile/decide.ts";
+import { Dependents } from "../../../src/buildrun/reconcile/dependents.ts";
+import { otherRun } from "../../../src/buildrun/reconcile/other-runs.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
 import { aRun, aWorld, at } from "./fixture.ts";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseBuildRun } from "../../../src/api/parse.ts";
 import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
-import { decide } from "../../../src/buildrun/decide.ts";
+import { decide } from "../../../src/buildrun/reconcile/decide.ts";
 import type { PartView } from "../../../src/buildrun/parts/decide-parts.ts";
 import { partRun, partsOf, unsplittable } from "../../../src/buildrun/parts/split.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import type { BuilderSpecInput, BuildRunSpecInput } from "../../../src/api/v1alpha1/index.ts";
-import { admission } from "../../../src/buildrun/checks.ts";
-import { decide } from "../../../src/buildrun/decide.ts";
+import { admission } from "../../../src/buildrun/reconcile/checks.ts";
+import { decide } from "../../../src/buildrun/reconcile/decide.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
 import { forbidden, syntaxOf } from "../../../src/buildrun/policy.ts";
-import { affinityOf } from "../../../src/buildrun/world.ts";
+import { affinityOf } from "../../../src/buildrun/reconcile/world.ts";
 import { aBuilderWith, aRun, aWorld } from "./fixture.ts";
 
 type Allow = NonNullable<BuilderSpecInput["allow"]>;

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { CallFacts, SolveFacts } from "../../../src/agent/agent.ts";
-import { authorOf } from "../../../src/agent/look-back.ts";
-import { objection } from "../../../src/buildrun/verdict.ts";
-import { decide } from "../../../src/buildrun/decide.ts";
+import { authorOf } from "../../../src/agent/facts/look-back.ts";
+import { objection } from "../../../src/buildrun/reconcile/verdict.ts";
+import { decide } from "../../../src/buildrun/reconcile/decide.ts";
 import { aRunningRun, at, aWorld, finished } from "./fixture.ts";
 
 const digest = `sha256:${"a".repeat(64)}`;

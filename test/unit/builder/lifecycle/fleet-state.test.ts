@@ -3,7 +3,7 @@ import type { BuilderSpecInput } from "../../../../src/api/v1alpha1/index.ts";
 import { podInstance } from "../../../../src/builder/health/facts.ts";
 import { drainOf } from "../../../../src/builder/lifecycle/drain-mark.ts";
 import { type FleetInput, fleetState } from "../../../../src/builder/lifecycle/fleet-state.ts";
-import type { BuilderWorld } from "../../../../src/builder/world.ts";
+import type { BuilderWorld } from "../../../../src/builder/reconcile/world.ts";
 import type { Pod } from "../../../../src/kube/types.ts";
 import { anAnswer, aPod, aSpec } from "../samples.ts";
 

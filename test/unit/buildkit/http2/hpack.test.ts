@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { encodeHeaders, HeaderDecoder } from "../../../../src/buildkit/http2/hpack.ts";
-import { decodeHuffman } from "../../../../src/buildkit/http2/huffman.ts";
+import { encodeHeaders, HeaderDecoder } from "../../../../src/buildkit/http2/headers/hpack.ts";
+import { decodeHuffman } from "../../../../src/buildkit/http2/headers/huffman.ts";
 import { errorCode, type HeaderList } from "../../../../src/buildkit/http2/protocol.ts";
 
 function decoder(maxTableBytes = 4096, maxListBytes = 65_536): HeaderDecoder {

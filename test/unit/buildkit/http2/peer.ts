@@ -6,7 +6,7 @@ import {
 } from "../../../../src/buildkit/http2/connection.ts";
 import { FrameParser } from "../../../../src/buildkit/http2/frame-parser.ts";
 import { FrameWriter } from "../../../../src/buildkit/http2/frame-writer.ts";
-import { encodeHeaders } from "../../../../src/buildkit/http2/hpack.ts";
+import { encodeHeaders } from "../../../../src/buildkit/http2/headers/hpack.ts";
 import {
   flag,
   frameType,

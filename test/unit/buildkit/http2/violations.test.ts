@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { FrameWriter } from "../../../../src/buildkit/http2/frame-writer.ts";
-import { encodeHeaders } from "../../../../src/buildkit/http2/hpack.ts";
+import { encodeHeaders } from "../../../../src/buildkit/http2/headers/hpack.ts";
 import { errorCode, frameType, setting } from "../../../../src/buildkit/http2/protocol.ts";
 import { peerOf, requestHeaders, server } from "./peer.ts";
 

@@ -1,0 +1,62 @@
+// Where file outputs of a BuildRun go: `outputs[].oci.to` and the like.
+
+import { z } from "zod";
+import { oneOf, text } from "../../schema.ts";
+import { BucketName, HttpEndpoint, ImageTag, SecretRef } from "../shared.ts";
+
+/** Of a registry. */
+export const insecure = z
+  .boolean()
+  .default(false)
+  .describe("Use plain HTTP, or HTTPS with a certificate nobody vouches for.");
+
+/** Fields that say which bucket; `who` reaches it. */
+export function bucketOf(who: string) {
+  return {
+    bucket: BucketName.describe("Name of the bucket."),
+    region: text({ max: 64 }).describe("Region of the bucket; any word where there are none."),
+    endpoint: HttpEndpoint.optional().describe(
+      `Address of an S3-compatible server, as ${who} reaches it. Default: Amazon's.`,
+    ),
+    pathStyle: z
+      .boolean()
+      .optional()
+      .describe("Put the bucket into the path; most servers but Amazon's want it."),
+  };
+}
+
+/** How to log in to a bucket. */
+export const BucketCredentials = z.object({
+  secretRef: SecretRef.describe(
+    "Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and optionally AWS_SESSION_TOKEN.",
+  ),
+});
+
+/** A place for files. */
+export const Place = oneOf("to", {
+  artifact: z
+    .object({
+      ref: ImageTag.describe("Reference of the artifact, [host[:port]/]repository[:tag]."),
+      insecure,
+    })
+    .describe("An OCI artifact in a registry, as oras pull fetches it."),
+  s3: z
+    .object({
+      ...bucketOf("the builder's agent"),
+      key: text(
+        { max: 512 },
+        {
+          matches: /^[A-Za-z0-9!_.()-][A-Za-z0-9!_.()/-]*$/,
+          lacks: /(^|\/)\.\.?(\/|$)|\/\//,
+          message: "must be letters, digits and any of ! _ . ( ) / -, not beginning with '/'",
+        },
+      ).describe(
+        "Name of the object; with local what the names of its files begin with, such as builds/7/.",
+      ),
+      credentials: BucketCredentials.describe("How to log in."),
+    })
+    .describe("An S3-compatible bucket."),
+});
+
+/** A place for files; narrow it with `only`. */
+export type Place = z.output<typeof Place>;

@@ -1,0 +1,126 @@
+// Why a run may not go on: an ordered list, most fundamental first, the first violation wins. Each check is a fact about
+// the world and says in its sentence what to do.
+
+import type { SolveFailure } from "../../agent/agent.ts";
+import type { WaitReason } from "./decide.ts";
+import { unsplittable } from "../parts/split.ts";
+import { forbidden } from "../policy.ts";
+import type { RunWorld } from "./world.ts";
+
+/** What a check found: the run can't work, or not yet. */
+export type Violation =
+  | { readonly kind: "reject"; readonly failure: SolveFailure }
+  | { readonly kind: "wait"; readonly why: WaitReason; readonly recheckMs?: number };
+
+/** A rule. Undefined: it holds. */
+export type Check = (world: RunWorld) => Violation | undefined;
+
+/** The spec makes a solve request. */
+const specIsPlannable: Check = ({ plan }) =>
+  "request" in plan ? undefined : { kind: "reject", failure: plan };
+
+/**
+ * The Builder exists. A missing one is waited for and not an error of the run: Git and `kubectl apply -f folder/` give
+ * no order between a Builder and its first run. The run is `Stalled` meanwhile, so that nobody waits unknowingly.
+ */
+const builderExists: Check = ({ run, builder }) => {
+  if (builder !== undefined) return undefined;
+  const ref = run.spec.builderRef;
+  const namespace = run.metadata.namespace ?? "";
+  const what =
+    ref === undefined
+      ? `There is no Builder "default" in namespace "${namespace}" and no ClusterBuilder "default"; create one, or name another in spec.builderRef.`
+      : ref.kind === "ClusterBuilder"
+        ? `There is no ClusterBuilder "${ref.name}"; create it, or start a new run with another builderRef.`
+        : `There is no Builder "${ref.name}" in namespace "${namespace}"; create it, or start a new run with another builderRef.`;
+  return {
+    kind: "wait",
+    why: { phase: "Pending", reason: "BuilderNotFound", message: what, stalled: true },
+  };
+};
+
+/** The Builder lets this run do what it asks for. Its answer is final: an edit of the Builder is for the next run. */
+const builderAllows: Check = ({ run, builder, plan }) => {
+  if (builder?.spec === undefined || !("request" in plan)) return undefined;
+  const { ref, spec } = builder;
+  const failure = forbidden({ run, plan, allow: spec.allow, builder: `${ref.kind} "${ref.name}"` });
+  return failure && { kind: "reject", failure };
+};
+
+/** A result that goes nowhere is not what a Builder with `defaultLoad` is for. */
+const resultHasAPlace: Check = ({ builder, plan }) => {
+  const isLost =
+    builder?.spec?.defaultLoad === true && "request" in plan && plan.request.exporters.length === 0;
+  // The BuildKit inside a Docker engine has one, and always loads.
+  if (!isLost || builder.spec?.docker !== undefined) return undefined;
+  const message = `${builder.ref.kind} "${builder.ref.name}" has defaultLoad: a result without an output is for the Docker engine of whoever builds, and a BuildRun has none. Start a new run that names an output, or set spec.defaultLoad: false there.`;
+  const failure = {
+    class: "User",
+    reason: "NoEngineToLoad",
+    message,
+    retryable: false,
+    logTail: [],
+  } as const;
+  return { kind: "reject", failure };
+};
+
+/** Local caches are directories of an agent beside its buildkitd, which has to be given room for them. */
+const localCachesHaveAPlace: Check = ({ builder, plan }) => {
+  if (builder?.spec === undefined || !("request" in plan)) return undefined;
+  const { cacheImports, cacheExports } = plan.request;
+  const asks = [...cacheImports, ...cacheExports].some(({ type }) => type === "local");
+  if (!asks || builder.spec.kubernetes?.localCaches !== undefined) return undefined;
+  const { kind, name } = builder.ref;
+  const what =
+    builder.spec.kubernetes === undefined
+      ? "use another kind of cache in a new run, since its daemon is not beside an agent of Kiln"
+      : "set spec.kubernetes.localCaches there, or use another kind of cache in a new run";
+  const failure = {
+    class: "User",
+    reason: "LocalCacheUnavailable",
+    message: `${kind} "${name}" keeps no local caches: ${what}.`,
+    retryable: false,
+    logTail: [],
+  } as const;
+  return { kind: "reject", failure };
+};
+
+/** Runs whose images this one builds from have ended, and well. */
+const otherRunsAreDone: Check = ({ others }) => {
+  const all = [...(others?.values() ?? [])];
+  const failed = all.find(({ kind }) => kind === "fail");
+  if (failed?.kind === "fail") return { kind: "reject", failure: failed.failure };
+  const open = all.find(({ kind }) => kind === "wait");
+  if (open?.kind !== "wait") return undefined;
+  const { reason, message, stalled } = open;
+  return { kind: "wait", why: { phase: "Pending", reason, message, stalled } };
+};
+
+/** What a run would be split into can be put together again. */
+const splitsWell: Check = ({ run, groups }) => {
+  const failure = groups === undefined ? undefined : unsplittable(run);
+  return failure && { kind: "reject", failure };
+};
+
+/** The Builder has an instance that can take work. */
+const builderIsReady: Check = ({ builder }) => {
+  if (builder?.notReady === undefined) return undefined;
+  const { reason, message } = builder.notReady;
+  const text = `${builder.ref.kind} "${builder.ref.name}" is not ready (${reason}): ${message}`;
+  return {
+    kind: "wait",
+    why: { phase: "Pending", reason: "BuilderNotReady", message: text, stalled: false },
+  };
+};
+
+/** What has to hold before a run may take a slot. */
+export const admission: readonly Check[] = [
+  specIsPlannable,
+  builderExists,
+  builderAllows,
+  resultHasAPlace,
+  localCachesHaveAPlace,
+  otherRunsAreDone,
+  builderIsReady,
+  splitsWell,
+];
