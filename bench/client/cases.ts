@@ -46,7 +46,7 @@ function fetching(endpoint: string, name: string, folder: string): Job {
 async function sameTree(job: Job, kiln: BenchClient, dest: string): Promise<void> {
   const [source = ""] = Object.values(job.locals);
   await kiln.run({ ...job, output: { type: "local", dest } });
-  assert.equal(digestOfTree(dest), digestOfTree(source), "the daemon has other files");
+  assert.equal(await digestOfTree(dest), await digestOfTree(source), "the daemon has other files");
   rmSync(dest, { recursive: true });
 }
 

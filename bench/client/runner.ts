@@ -4,6 +4,7 @@
 //   node runner.ts MODULE         forked: each message is a job, each answer its cost
 // Imports nothing but types of its own folder: the benchmark runs it with its types stripped, as a program is installed.
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { pathToFileURL } from "node:url";
 import type * as Buildkit from "../../src/buildkit/index.ts";
@@ -65,7 +66,9 @@ async function run(job: Job): Promise<Cost> {
   }
   const wallMs = performance.now() - begun;
   const { user, system } = process.cpuUsage(cpu);
-  return { wallMs, cpuMs: (user + system) / 1_000, rssMiB: process.resourceUsage().maxRSS / 1_024 };
+  // What the kernel calls maxRSS begins, after a fork, with the parent's.
+  const peak = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"));
+  return { wallMs, cpuMs: (user + system) / 1_000, rssMiB: Number(peak?.[1]) / 1_024 };
 }
 
 if (argument === undefined) {
