@@ -14,15 +14,21 @@ export type OutputPlace =
       readonly pathStyle?: boolean | undefined;
       /** Name of the object, or what names of objects begin with. */
       readonly key: string;
+    }
+  | {
+      readonly kind: "configMap";
+      readonly name: string;
+      /** Key of an archive. */
+      readonly key: string;
     };
 
 /** What one exporter left in its place. */
 export interface FileFacts {
   /** Which exporter of the request. */
   readonly exporter: number;
-  /** `registry/repository:tag@sha256:…`, or `s3://bucket/key`. */
+  /** `registry/repository:tag@sha256:…`, `s3://bucket/key` or `configmap://name/key`. */
   readonly location: string;
-  /** Of the artifact's manifest, or of the object's bytes; of several objects there is none. */
+  /** Of the artifact's manifest, or of the file's bytes; of several files, of what `sha256sum` prints for them. */
   readonly digest?: string;
   /** Bytes of all files. */
   readonly size: number;
@@ -30,16 +36,20 @@ export interface FileFacts {
   readonly files?: number;
   /** Links and devices, which have no place in a bucket or an artifact. */
   readonly skipped?: number;
+  /** Of a ConfigMap, which the controller writes: key → base64. */
+  readonly data?: Readonly<Record<string, string>>;
 }
 
 /** The attribute that says it. */
 export const placeAttr = "dest";
 
+const kinds: ReadonlySet<string> = new Set(["artifact", "s3", "configMap"]);
+
 /** The place in an attribute. Throws KilnError User `OutputPlaceInvalid`. */
 export function placeOf(text: string): OutputPlace {
   try {
     const place = JSON.parse(text) as OutputPlace;
-    if (place.kind === "artifact" || place.kind === "s3") return place;
+    if (kinds.has(place.kind)) return place;
   } catch {
     // What is no place is refused below.
   }

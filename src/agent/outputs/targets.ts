@@ -10,9 +10,11 @@ import {
   type TypedAttrs,
 } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
+import { digestOf } from "../../registry/digest.ts";
 import { repository } from "../../registry/push.ts";
 import { parseReference, referenceText, withDefaultTag } from "../../registry/reference.ts";
 import type { HiddenAttrs, Materials } from "../agent.ts";
+import { type Budget, collector, configMapBytes } from "./collected.ts";
 import { type ArtifactWriter, artifactWriter } from "./artifact.ts";
 import { type Bucket, objectTarget } from "./bucket.ts";
 import { inTurn } from "./in-turn.ts";
@@ -36,6 +38,8 @@ interface Opening {
   readonly place: OutputPlace;
   readonly materials: Materials;
   readonly signal: AbortSignal;
+  /** Of all ConfigMaps. */
+  readonly budget: Budget;
   readonly done: (facts: FileFacts) => void;
   readonly fail: (error: unknown) => void;
 }
@@ -56,6 +60,7 @@ export function fileOutputs(
 ): FileOutputs {
   const facts: FileFacts[] = [];
   let failure: unknown;
+  const budget = { left: configMapBytes };
   const targets: Record<number, ExportTarget> = {};
   const exporters = request.exporters.map((entry, exporter): TypedAttrs => {
     const { [placeAttr]: dest, ...attrs } = entry.attrs;
@@ -66,6 +71,7 @@ export function fileOutputs(
       place: placeOf(dest),
       materials,
       signal,
+      budget,
       done: (made) => facts.push(made),
       fail: (error) => (failure ??= error),
     };
@@ -88,6 +94,8 @@ function sinkOpener(opening: Opening): () => FileSink {
       return artifactSink(opening, place);
     case "s3":
       return bucketSink(opening, place);
+    case "configMap":
+      return configMapSink(opening, place);
   }
 }
 
@@ -108,7 +116,7 @@ function artifactSink(
     made: Pick<FileFacts, "size" | "files" | "skipped">,
   ): Promise<void> => {
     const digest = await writer.finish();
-    opening.done({ exporter, location: referenceText({ ...reference, digest }), digest, ...made });
+    opening.done({ exporter, ...made, location: referenceText({ ...reference, digest }), digest });
   };
   if (type === "local")
     return () => {
@@ -147,6 +155,25 @@ function bucketSink(opening: Opening, place: Extract<OutputPlace, { kind: "s3" }
     );
 }
 
+function configMapSink(
+  opening: Opening,
+  { name, key }: Extract<OutputPlace, { kind: "configMap" }>,
+): () => FileSink {
+  const { exporter, type, budget, done } = opening;
+  return () => {
+    const files = collector(budget);
+    const location = `configmap://${name}/`;
+    if (type === "local")
+      return filesSink(opening, {
+        target: (path) => files.target(path),
+        finish: async (made) => done({ exporter, location, ...made, data: files.data() }),
+      });
+    const end = async (passed: Passed): Promise<void> =>
+      done({ exporter, location: `${location}${key}`, ...passed, data: files.data() });
+    return piecewise(followed(files.target(key), end), opening.fail);
+  };
+}
+
 function loginOf({ materials, exporter }: Opening): Bucket["login"] {
   const mine = ({ list, index }: HiddenAttrs) => list === "outputs" && index === exporter;
   const attrs = materials.hidden?.find(mine)?.attrs ?? {};
@@ -175,31 +202,41 @@ function followed(target: PieceTarget, then: (passed: Passed) => Promise<void>):
 
 interface Files {
   readonly target: (path: string) => PieceTarget;
-  readonly finish: (made: { size: number; files: number; skipped?: number }) => Promise<void>;
+  readonly finish: (made: Required<Pick<FileFacts, "digest" | "size" | "files">>) => Promise<void>;
 }
 
 /** Takes the stream of an exporter apart, file by file. */
 function filesSink({ fail }: Opening, { target, finish }: Files): FileSink {
-  let [files, size, skipped] = [0, 0, 0];
+  const made = new Map<string, Passed>();
+  let skipped = 0;
   const sink = tarSink({
-    open: async (file) => {
-      files += 1;
-      size += file.size;
-      return piecewise(target(file.path), fail, file.size);
+    open: async ({ path, size }) => {
+      const told = followed(target(path), async (passed) => void made.set(path, passed));
+      return piecewise(told, fail, size);
     },
     skipped: () => (skipped += 1),
-    finish: async () => await finish({ size, files, ...(skipped > 0 && { skipped }) }),
+    finish: async () => await finish({ ...summary(made), ...(skipped > 0 && { skipped }) }),
     abort: () => Promise.resolve(),
   });
+  const guarded = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      fail(error);
+      throw error;
+    }
+  };
   return {
     ...sink,
-    finish: async () => {
-      try {
-        await sink.finish();
-      } catch (error) {
-        fail(error);
-        throw error;
-      }
-    },
+    write: (pieces) => guarded(async () => await sink.write(pieces)),
+    finish: () => guarded(async () => await sink.finish()),
   };
+}
+
+/** Several files as one digest: that of the lines that `sha256sum` prints for them, in the order of their paths. */
+function summary(made: ReadonlyMap<string, Passed>) {
+  const sorted = [...made].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const lines = sorted.map(([path, { digest }]) => `${digest.slice("sha256:".length)}  ${path}\n`);
+  const size = sorted.reduce((sum, [, passed]) => sum + passed.size, 0);
+  return { digest: digestOf(Buffer.from(lines.join(""))), size, files: made.size };
 }

@@ -2,6 +2,7 @@
 
 import { only } from "../../api/schema.ts";
 import type { ArchiveOutput, BuildRunSpec, FilesOutput, Place } from "../../api/v1alpha1/index.ts";
+import { placeOfOutput } from "../places/of-output.ts";
 import { type Attrs, onlyTrue, written } from "./attrs.ts";
 import { bucketLogin, type HiddenNeed } from "./needs.ts";
 
@@ -73,10 +74,10 @@ function filesAttrs({ platformSplit, attestationPrefix, subdirectory }: FilesOut
 }
 
 /** The place as the agent reads it, which is who takes the files from BuildKit. */
-function placeAttrs({ artifact, s3 }: Place): Attrs {
-  if (artifact !== undefined) return { dest: JSON.stringify({ kind: "artifact", ...artifact }) };
-  const { credentials: _, ...place } = s3 ?? {};
-  return { dest: JSON.stringify({ kind: "s3", ...place }) };
+function placeAttrs(to: Place): Attrs {
+  const { kind, value } = only(to);
+  const { credentials: _, ...place } = { credentials: undefined, ...value };
+  return { dest: JSON.stringify({ kind, ...place }) };
 }
 
 function exporterOf(output: Output): Entry {
@@ -95,8 +96,8 @@ function exporterOf(output: Output): Entry {
 
 /** Secrets that places log in with; registries are logged in to as always. */
 export function outputLogins({ outputs }: BuildRunSpec): HiddenNeed[] {
-  return outputs.flatMap(({ oci, docker, tar, local }, index) => {
-    const s3 = (oci ?? docker ?? tar ?? local)?.to.s3;
+  return outputs.flatMap((output, index) => {
+    const s3 = placeOfOutput(output)?.s3;
     return s3 === undefined ? [] : [{ list: "outputs", index, ...bucketLogin(s3.credentials) }];
   });
 }

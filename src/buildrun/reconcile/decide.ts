@@ -7,6 +7,7 @@ import { durationMs } from "../../api/schema.ts";
 import { admission } from "./checks.ts";
 import { deadlineMs, isTerminal, mayRetry, nextAttemptMs, openAttempt } from "./attempts.ts";
 import { attendParts, inherited, type PartsStep, type PartView } from "../parts/decide-parts.ts";
+import { hasCollected } from "../places/config-maps.ts";
 import { partsOf } from "../parts/split.ts";
 import type { SolvePlan } from "../plan/plan.ts";
 import { objection } from "./verdict.ts";
@@ -215,8 +216,7 @@ function resume(world: RunWorld, attempt: Attempt): Step {
 function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   const { run } = world;
   const failure = outcome.kind === "succeeded" ? objection(outcome.facts) : failureIn(outcome);
-  if (outcome.kind === "succeeded" && failure === undefined)
-    return { kind: "finish", result: "Succeeded", attempt: { ref, outcome: "Succeeded" }, outcome };
+  if (outcome.kind === "succeeded" && failure === undefined) return succeed(world, ref, outcome);
   if (failure !== undefined) {
     const attempt: AttemptResult = { ref, outcome: "Failed" };
     if (failure.reason === attemptLost) return lose(world, { ref }, failure);
@@ -237,6 +237,16 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   if (world.isEvicted === true)
     return { kind: "finish", result: "Cancelled", attempt, failure: evicted() };
   return lose(world, { ref });
+}
+
+function succeed(
+  world: RunWorld,
+  ref: string,
+  outcome: Extract<JobOutcome, { readonly kind: "succeeded" }>,
+): Step {
+  if (!hasCollected(world.run, outcome.facts))
+    return lose(world, { ref }, lost("Infra", "its files for a ConfigMap went with its agent"));
+  return { kind: "finish", result: "Succeeded", attempt: { ref, outcome: "Succeeded" }, outcome };
 }
 
 function failureIn(outcome: JobOutcome): SolveFailure | undefined {

@@ -9,6 +9,7 @@ import { done, type Outcome } from "../../runtime/outcome.ts";
 import { act } from "./act.ts";
 import { admit, decide, type FinalStep, type Step } from "./decide.ts";
 import { prepare, type PrepareSources, rehearse } from "../prepare.ts";
+import { writeConfigMaps } from "../places/config-maps.ts";
 import { nextStatus } from "../status/status.ts";
 import { type ActDeps, type Scene, writeStatus } from "../status/write.ts";
 import { gather, type RunWorld, type WorldSources } from "./world.ts";
@@ -70,10 +71,26 @@ async function settled(
       await prepare(run, { ...step, others: world.others }, { ...deps, signal }),
       world,
     );
+  if (step.kind === "finish") return await delivered(step, run, { client: deps.client, signal });
   if (step.kind !== "wait" || !("request" in plan) || !rehearses(run)) return step;
   // What is missing is said at once, not after an hour in the queue.
   const failure = await rehearse(run, plan, deps, signal);
   return failure === undefined ? step : admit(step, failure, world);
+}
+
+type Finish = Extract<FinalStep, { readonly kind: "finish" }>;
+
+/** A run has succeeded when its ConfigMaps are written, too. */
+async function delivered(
+  step: Finish,
+  run: BuildRun,
+  to: { readonly client: ReconcileDeps["client"]; readonly signal: AbortSignal },
+): Promise<FinalStep> {
+  if (step.result !== "Succeeded" || step.outcome?.kind !== "succeeded") return step;
+  const failure = await writeConfigMaps(run, step.outcome.facts, to);
+  if (failure === undefined) return step;
+  const { ref } = step.attempt;
+  return { kind: "finish", result: "Failed", attempt: { ref, outcome: "Failed" }, failure };
 }
 
 /** The first look at a run, and every look while it waits for a Secret or ConfigMap. */

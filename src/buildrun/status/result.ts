@@ -61,7 +61,7 @@ function filesOf(
 ): OutputStatus[] {
   const made = files.find(({ exporter }) => exporter === index);
   if (made === undefined) return [];
-  const { exporter: _, ...rest } = made;
+  const { exporter: _, data: __, ...rest } = made;
   return [{ files: { type, ...rest, ...(image && { imageDigest: image.digest }) } }];
 }
 

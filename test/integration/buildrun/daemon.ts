@@ -78,14 +78,7 @@ export function aDaemon(o: DaemonOptions = {}): Daemon {
   });
   beforeEach(async () => {
     daemon.namespace = await aNamespace(daemon.server.client, "builds");
-    await put(daemon, role, "reader", {
-      rules: [{ apiGroups: [""], resources: ["secrets", "configmaps"], verbs: ["get"] }],
-    });
-    await put(daemon, serviceAccounts, "reader", {});
-    await put(daemon, binding, "reader", {
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "reader" },
-      subjects: [{ kind: "ServiceAccount", name: "reader", namespace: daemon.namespace }],
-    });
+    await account(daemon, "reader", { resources: ["secrets", "configmaps"], verbs: ["get"] });
     daemon.fleet = new TestFleet();
     const endpoint = parseEndpoint(daemon.buildkitd.address);
     daemon.fleet.set(builderOf(daemon), { instances: [instanceAt(endpoint)] });
@@ -155,6 +148,20 @@ export async function configMap(
   data: Record<string, string>,
 ): Promise<void> {
   await put(daemon, configMaps, name, { data });
+}
+
+/** Makes a ServiceAccount that may do this with resources of the core group. */
+export async function account(
+  daemon: Daemon,
+  name: string,
+  may: { readonly resources: readonly string[]; readonly verbs: readonly string[] },
+): Promise<void> {
+  await put(daemon, role, name, { rules: [{ apiGroups: [""], ...may }] });
+  await put(daemon, serviceAccounts, name, {});
+  await put(daemon, binding, name, {
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name },
+    subjects: [{ kind: "ServiceAccount", name, namespace: daemon.namespace }],
+  });
 }
 
 let counter = 0;

@@ -8,7 +8,18 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { type ObjectStore, objectStore, type Registry, registry } from "../../cluster/index.ts";
-import { aDaemon, build, type Daemon, inline, secret, succeeds } from "./daemon.ts";
+import { configMaps } from "../../../src/kube/types.ts";
+import {
+  account,
+  aDaemon,
+  build,
+  configMap,
+  type Daemon,
+  inline,
+  secret,
+  succeeds,
+} from "./daemon.ts";
+import { never } from "./kiln.ts";
 
 const run = promisify(execFile);
 const files = [
@@ -188,5 +199,107 @@ describe("the file outputs of a run", () => {
     const failing = "FROM busybox AS b\nRUN head -c 12000000 /dev/urandom > /a\nRUN false\n";
     await build(daemon, inline(failing, { outputs: [{ tar: { to: toBucket("half") } }] }));
     assert.equal((await readdir(folder)).includes("half"), false);
+  });
+
+  describe("in a ConfigMap", () => {
+    const small = [
+      "FROM busybox AS b",
+      "RUN mkdir /out && echo hello > /out/greeting && printf '\\377\\000' > /out/bytes",
+      "FROM scratch",
+      "COPY --from=b /out /",
+      "",
+    ].join("\n");
+    const to = (name: string) => ({ configMap: { name } });
+    const mine = { serviceAccountName: "writer", retry: { limit: 0 } };
+    const read = async (name: string) =>
+      await daemon.server.client.get(configMaps, { namespace: daemon.namespace, name }, never);
+
+    beforeEach(async () => {
+      await account(daemon, "writer", {
+        resources: ["configmaps"],
+        verbs: ["get", "create", "update"],
+      });
+    });
+
+    it("are its keys, as text where they are text, and are replaced by the next run", async () => {
+      const outputs = [{ local: { to: to("made") } }, { tar: { to: to("packed") } }];
+      const status = await succeeds(daemon, inline(small, { ...mine, outputs }));
+      const made = await read("made");
+      assert.deepEqual(made?.data, { greeting: "hello\n" });
+      assert.deepEqual(made?.binaryData, { bytes: Buffer.from([255, 0]).toString("base64") });
+      const packed = Buffer.from(
+        (await read("packed"))?.binaryData?.["output.tar"] ?? "",
+        "base64",
+      );
+      assert.deepEqual((await names(packed)).toSorted(), ["bytes", "greeting"]);
+      const [local, tar] = status.outputs ?? [];
+      const sum = (data: Buffer | string) => createHash("sha256").update(data).digest("hex");
+      const lines = `${sum(Buffer.from([255, 0]))}  bytes\n${sum("hello\n")}  greeting\n`;
+      assert.deepEqual(local?.files, {
+        type: "local",
+        location: "configmap://made/",
+        digest: `sha256:${sum(lines)}`,
+        size: 8,
+        files: 2,
+      });
+      assert.deepEqual(tar?.files, {
+        type: "tar",
+        location: "configmap://packed/output.tar",
+        digest: `sha256:${sum(packed)}`,
+        size: packed.length,
+      });
+      const next = small.replace("hello", "again").replace("/out/bytes", "/out/other");
+      await succeeds(daemon, inline(next, { ...mine, outputs: outputs.slice(0, 1) }));
+      const after = await read("made");
+      assert.deepEqual(after?.data, { greeting: "again\n" });
+      assert.deepEqual(Object.keys(after?.binaryData ?? {}), ["other"]);
+    });
+
+    const refused: readonly (readonly [string, string, object, string, string, RegExp])[] = [
+      ["of more than 1 MiB", files, {}, "User", "OutputTooLarge", /1048576 bytes/],
+      [
+        "with folders",
+        "FROM busybox AS b\nRUN mkdir -p /o/bin && touch /o/bin/tool\nFROM scratch\nCOPY --from=b /o /\n",
+        {},
+        "User",
+        "OutputNotAKey",
+        /"bin\/tool"/,
+      ],
+      [
+        "that the account may not write",
+        small,
+        { serviceAccountName: "reader" },
+        "Policy",
+        "ConfigMapForbidden",
+        /"create" and "update"/,
+      ],
+    ];
+    for (const [what, dockerfile, over, kind, reason, says] of refused)
+      it(`are refused ${what}`, async () => {
+        const output = what.includes("1 MiB") ? "tar" : "local";
+        const spec = { ...mine, ...over, outputs: [{ [output]: { to: to("none") } }] };
+        const { failure } = await build(daemon, inline(dockerfile, spec));
+        assert.deepEqual([failure?.class, failure?.reason], [kind, reason], failure?.message);
+        assert.match(failure?.message ?? "", says);
+        assert.equal(await read("none"), undefined);
+      });
+
+    it("are refused by an immutable ConfigMap, in the API server's words", async () => {
+      const labels = { "kiln.build/output-of": "before" };
+      const metadata = { namespace: daemon.namespace, name: "fixed", labels };
+      await daemon.server.client.create(configMaps, { metadata, immutable: true }, never);
+      const spec = { ...mine, outputs: [{ local: { to: to("fixed") } }] };
+      const { failure } = await build(daemon, inline(small, spec));
+      assert.deepEqual([failure?.class, failure?.reason], ["User", "ConfigMapRefused"]);
+      assert.match(failure?.message ?? "", /immutable/);
+    });
+
+    it("leave a ConfigMap of somebody else as it is", async () => {
+      await configMap(daemon, "theirs", { a: "b" });
+      const spec = { ...mine, outputs: [{ local: { to: to("theirs") } }] };
+      const { failure } = await build(daemon, inline(small, spec));
+      assert.deepEqual([failure?.class, failure?.reason], ["User", "ConfigMapTaken"]);
+      assert.deepEqual((await read("theirs"))?.data, { a: "b" });
+    });
   });
 });

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
+import { collector, configMapBytes } from "../../../src/agent/outputs/collected.ts";
 import { inTurn } from "../../../src/agent/outputs/in-turn.ts";
 import { placeOf } from "../../../src/agent/outputs/places.ts";
 import { pieceBytes, piecewise } from "../../../src/agent/outputs/pieces.ts";
@@ -212,4 +213,25 @@ describe("the place of an output", () => {
     assert.throws(() => placeOf('{"kind":"moon"}'), { reason: "OutputPlaceInvalid" });
     assert.throws(() => placeOf("/a/folder"), { reason: "OutputPlaceInvalid" });
   });
+});
+
+describe("files for a ConfigMap", () => {
+  const passed = { digest: "", size: 0 };
+
+  it("may have 1 MiB together, and not a byte more", async () => {
+    const budget = { left: configMapBytes };
+    const [first, second] = [collector(budget), collector(budget)];
+    await first.target("a").finish(Buffer.alloc(configMapBytes - 1), passed);
+    await second.target("b").finish(Buffer.from("x"), passed);
+    assert.deepEqual(second.data(), { b: "eA==" });
+    const more = second.target("c").finish(Buffer.from("y"), passed);
+    await assert.rejects(more, { class: "User", reason: "OutputTooLarge" });
+    assert.deepEqual(Object.keys(second.data()), ["b"]);
+  });
+
+  for (const name of ["bin/tool", "", ".", "..", "..a", "ä", "a".repeat(254)])
+    it(`have no key ${JSON.stringify(name.slice(0, 8))}`, () => {
+      const files = collector({ left: 1 });
+      assert.throws(() => files.target(name), { class: "User", reason: "OutputNotAKey" });
+    });
 });

@@ -45,8 +45,20 @@ const failedBefore = anAttempt({
   reason: "RegistryUnavailable",
 });
 
+const intoConfigMap = {
+  spec: { outputs: [{ tar: { to: { configMap: { name: "made" } } } }] },
+};
+
 const cases: readonly (readonly [string, RunWorld, Expected])[] = [
   ["claims a slot for a new run", aWorld(), { kind: "claim", number: 1, instance: "default-0" }],
+  [
+    "repeats an attempt whose files for a ConfigMap are lost",
+    aWorld({
+      run: aRunningRun(intoConfigMap),
+      memory: { kind: "finished", outcome: succeeded() },
+    }),
+    { kind: "retry", failure: { reason: "AttemptLost" } },
+  ],
   [
     "waits, stalled, for a Builder that does not exist",
     without(aWorld()),

@@ -32,7 +32,6 @@ const notProvoked: Readonly<Record<string, readonly string[]>> = {
     "LocalCacheInvalid",
     "OutputPlaceInvalid",
     "BucketUnavailable",
-    "OutputTooLarge",
     "NotForEngine",
   ],
   "it takes keys and signed sources": ["SignatureInvalid"],

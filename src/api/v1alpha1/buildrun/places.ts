@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { oneOf, text } from "../../schema.ts";
-import { BucketName, HttpEndpoint, ImageTag, SecretRef } from "../shared.ts";
+import { BucketName, HttpEndpoint, ImageTag, ObjectName, SecretRef } from "../shared.ts";
 
 /** Of a registry. */
 export const insecure = z
@@ -56,6 +56,23 @@ export const Place = oneOf("to", {
       credentials: BucketCredentials.describe("How to log in."),
     })
     .describe("An S3-compatible bucket."),
+  configMap: z
+    .object({
+      name: ObjectName.describe(
+        "ConfigMap in the run's namespace; made or replaced as the run's service account, which must be allowed to.",
+      ),
+      key: text(
+        { max: 253 },
+        {
+          matches: /^[-._a-zA-Z0-9]+$/,
+          lacks: /^\.\.?$|^\.\./,
+          message: "must be letters, digits, '-', '_' and '.', not beginning with '..'",
+        },
+      )
+        .default("output.tar")
+        .describe("Key of an archive; with local each file has a key of its name."),
+    })
+    .describe("A ConfigMap, for up to 1 MiB in all ConfigMaps of the run."),
 });
 
 /** A place for files; narrow it with `only`. */

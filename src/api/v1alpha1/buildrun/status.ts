@@ -129,9 +129,11 @@ const OutputStatus = oneOf("an output", {
       location: z
         .string()
         .max(1024)
-        .describe("Reference of the artifact with its digest, or s3://bucket/key."),
+        .describe(
+          "Reference of the artifact with its digest, s3://bucket/key or configmap://name/key.",
+        ),
       digest: Digest.optional().describe(
-        "Digest of the artifact's manifest, or of the object; none for several objects.",
+        "Digest of the artifact's manifest, or of the file; of several files, of the lines that sha256sum prints for them in the order of their paths.",
       ),
       imageDigest: Digest.optional().describe("Digest of the image in the archive."),
       size: Bytes.optional().describe("Bytes of all files."),
