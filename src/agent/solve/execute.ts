@@ -135,7 +135,8 @@ const cancelledCode = 1;
 /** An error as plain data without the secrets of the job. */
 export function solveFailure(error: unknown, redact: (text: string) => string): SolveFailure {
   if (!(error instanceof KilnError)) {
-    const message = redact(error instanceof Error ? error.message : String(error));
+    const said = redact(error instanceof Error ? error.message : String(error));
+    const message = `${said.replace(/[.\s]+$/, "")}. Kiln does not know this error: report it.`;
     return { class: "Infra", reason: "Unexpected", message, retryable: false, logTail: [] };
   }
   const base = {

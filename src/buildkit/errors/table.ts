@@ -46,7 +46,7 @@ export function rowOf(facts: ErrorFacts): ErrorRow {
   const message = clipped(facts.message);
   const row = errorTable.find(
     ({ when }) =>
-      (when.detail === undefined || facts.kinds.has(when.detail)) &&
+      [when.detail, when.beside].every((kind) => kind === undefined || facts.kinds.has(kind)) &&
       (when.codes === undefined || when.codes.includes(facts.code)) &&
       (when.about === undefined || when.about.test(message)) &&
       (when.text === undefined || when.text.test(message)),

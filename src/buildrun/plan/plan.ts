@@ -2,7 +2,6 @@
 
 import type { BuildRun, BuildRunSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../../buildkit/index.ts";
-import { KilnError } from "../../errors/index.ts";
 import { attestAttrs } from "./attest-attrs.ts";
 import { cacheMountNamespace, cachePlan } from "./caches.ts";
 import { type ContextPlan, mainContext, merged, namedContexts } from "./contexts.ts";
@@ -26,25 +25,11 @@ function dockerfilePlan(spec: BuildRunSpec): Pick<ContextPlan, "attrs" | "trees"
       attrs: { filename: configMap.key, dockerfilekey: "dockerfile" },
       trees: { dockerfile: { kind: "configMap", name: configMap.name } },
     };
-  if (inline === undefined) return { attrs: { filename: checkedPath(path) }, trees: {} };
+  if (inline === undefined) return { attrs: { filename: path ?? inlineName }, trees: {} };
   return {
     attrs: { filename: inlineName, dockerfilekey: "dockerfile" },
     trees: { dockerfile: { kind: "inline", file: inlineName, text: inline } },
   };
-}
-
-function user(reason: string, message: string): KilnError {
-  return new KilnError({ class: "User", reason, message });
-}
-
-function checkedPath(path: string | undefined): string {
-  const file = path ?? inlineName;
-  if (file.startsWith("/") || file.split("/").includes(".."))
-    throw user(
-      "InvalidDockerfilePath",
-      'spec.dockerfile.path must be a path inside the context, without "..".',
-    );
-  return file;
 }
 
 function prefixed(

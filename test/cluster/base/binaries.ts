@@ -196,7 +196,9 @@ export function binaryPath(name: string): string {
   const spec = specOf(name);
   const folder = path.join(repositoryRoot, "tools", spec.folder);
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum", ...goFiles(folder)]) {
+  const own = spec.binaries[name]?.startsWith("./") === true ? spec.binaries[name] : ".";
+  const ofOwn = own === "." ? [] : goFiles(path.join(folder, own)).map((file) => `${own}/${file}`);
+  for (const file of ["go.mod", "go.sum", ...goFiles(folder), ...ofOwn]) {
     hash.update(readFileSync(path.join(folder, file)));
   }
   hash.update(JSON.stringify([linkerFlags(spec, versionOf(name)), spec.cgo ?? null, process.arch]));

@@ -2,40 +2,17 @@
 // targets, build args, a secret, named contexts, and output that is no image.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
-import http from "node:http";
-import type { AddressInfo } from "node:net";
-import os from "node:os";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { promisify } from "node:util";
-import { binary, type ObjectStore, objectStore } from "../../cluster/index.ts";
+import { type ObjectStore, objectStore } from "../../cluster/index.ts";
 import { aDaemon, build, image, secret, succeeds } from "./daemon.ts";
-
-const run = promisify(execFile);
-const dockerfile = path.join(import.meta.dirname, "frontend/Dockerfile");
-
-/** Serves an archive with the program of the frontend and its Dockerfile. */
-async function contextServer() {
-  const folder = await mkdtemp(path.join(os.tmpdir(), "kiln-frontend-"));
-  await cp(dockerfile, path.join(folder, "Dockerfile"));
-  await cp(await binary("test-frontend"), path.join(folder, "test-frontend"));
-  const { stdout } = await run("tar", ["-cf", "-", "-C", folder, "Dockerfile", "test-frontend"], {
-    encoding: "buffer",
-    maxBuffer: 1 << 28,
-  });
-  await rm(folder, { recursive: true });
-  const server = http.createServer((_, response) => response.end(stdout));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/frontend.tar`;
-  return { url, stop: () => new Promise((resolve) => server.close(resolve)) };
-}
+import { type FrontendContext, frontendContext } from "./frontend-context.ts";
 
 describe("a frontend of one's own", () => {
   const daemon = aDaemon();
   let s3: ObjectStore;
-  let server: Awaited<ReturnType<typeof contextServer>>;
-  before(async () => ([s3, server] = await Promise.all([objectStore(), contextServer()])));
+  let server: FrontendContext;
+  before(async () => ([s3, server] = await Promise.all([objectStore(), frontendContext()])));
   after(async () => await Promise.all([s3.stop(), server.stop()]));
 
   const spec = (target: string, more: object = {}) => ({

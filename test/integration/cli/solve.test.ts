@@ -296,7 +296,7 @@ describe("kiln solve", () => {
     for (const flags of [
       ["--output", "type=local"],
       ["--local", "context=/nowhere"],
-      ["--addr", "ftp://x"],
+      ["--addr", "ftp://x"], // InvalidEndpoint
       ["--progress", "tty"],
     ]) {
       const ended = await kiln(["solve", "--frontend", "dockerfile.v0", ...flags]);

@@ -1,6 +1,7 @@
 // A frontend that is none for Dockerfiles, for test/integration/buildrun/frontend.test.ts. Its recipe is a line
 // of text; it has the targets "package" and "stamp", reads the named contexts "worker" and "tools", the secret "token"
-// and the build arg VERSION, and makes files.
+// and the build arg VERSION, and makes files. Its target "signed" takes a git repository only with a signature, whose
+// URL and public key are the lines of the recipe. To any question it answers that it has found fault.
 package main
 
 import (
@@ -49,6 +50,13 @@ func version(opts map[string]string) (string, error) {
 
 func build(ctx context.Context, c client.Client) (*client.Result, error) {
 	opts := c.BuildOpts().Opts
+	if opts["requestid"] != "" {
+		result := client.NewResult()
+		result.AddMeta("result.statuscode", []byte("2"))
+		result.AddMeta("result.txt", []byte("the recipe is not to my taste"))
+		result.AddMeta("version", []byte("1.0.0"))
+		return result, nil
+	}
 	ui, err := dockerui.NewClient(c)
 	if err != nil {
 		return nil, err
@@ -67,6 +75,8 @@ func build(ctx context.Context, c client.Client) (*client.Result, error) {
 		state = llb.Scratch().File(llb.Mkfile("/stamp", 0o644, []byte(number)))
 	case "package":
 		state, err = packaged(ctx, ui, strings.TrimSpace(string(recipe.Data)), number)
+	case "signed":
+		state = signed(string(recipe.Data))
 	default:
 		err = fmt.Errorf("no such target %q", target)
 	}
@@ -78,6 +88,14 @@ func build(ctx context.Context, c client.Client) (*client.Result, error) {
 		return nil, err
 	}
 	return c.Solve(ctx, client.SolveRequest{Definition: definition.ToPB()})
+}
+
+// BuildKit's own package has no option for it (solver/pb/attr.go, v0.34.2).
+func signed(recipe string) llb.State {
+	url, key, _ := strings.Cut(strings.TrimSpace(recipe), "\n")
+	_, path, _ := strings.Cut(url, "//")
+	attrs := map[string]string{"git.fullurl": url, "git.sig.pubkey": key}
+	return llb.NewState(llb.NewSource("git://"+path+"#main", attrs, llb.Constraints{}).Output())
 }
 
 func packaged(ctx context.Context, ui *dockerui.Client, name, number string) (llb.State, error) {

@@ -10,7 +10,7 @@ export const daemonRows: readonly Row[] = [
     "DiskFull",
     "Builder",
     "retry",
-    { text: /no space left on device|disk quota exceeded/i },
+    { text: /no space left on device|disk quota exceeded|out of diskspace/i },
     "The builder's disk is full: prune its cache or give it more storage.",
   ],
   [
@@ -26,15 +26,6 @@ export const daemonRows: readonly Row[] = [
     "final",
     { text: /job ID \S+ exists/ },
     "This ref is already being solved.",
-  ],
-  [
-    "SessionSilent",
-    "Infra",
-    "retry",
-    {
-      text: /(?:fetching auth token|getting token authority|resolving credentials|verifying token authority) from session/,
-    },
-    "The session that the build came with did not answer in time.",
   ],
   // Of a step: a call that the builder itself does not answer has no details.
   [

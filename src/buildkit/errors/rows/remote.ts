@@ -32,7 +32,16 @@ export const remoteRows: readonly Row[] = [
     "Give the build an SSH key with this id.",
   ],
 
-  // Git.
+  // Git, and what is signed.
+  [
+    "SignatureInvalid",
+    "Source",
+    "final",
+    {
+      text: /signature verification failed|no signed tag found|git object is not signed|no valid signature found|failed to verify (?:ssh )?signature/,
+    },
+    "The source is not signed as the build asks for.",
+  ],
   [
     "GitAuthFailed",
     "Source",
@@ -175,13 +184,6 @@ export const remoteRows: readonly Row[] = [
       text: /(?:digest|checksum) mismatch|expected checksum to match|does not match expected (?:checksum|commit)|unexpected commit digest/i,
     },
     "The downloaded bytes are not those that the checksum names.",
-  ],
-  [
-    "SignatureInvalid",
-    "Source",
-    "final",
-    { text: /signature verification failed|no signed tag found/ },
-    "The source is not signed as the build asks for.",
   ],
   [
     "DownloadRefused",

@@ -1,6 +1,7 @@
 // Failures of what was asked for: files, Dockerfile, frontend, LLB, outputs, caches.
 // Texts as BuildKit v0.34.2 and the parts it is made of word them.
 import type { Row } from "./row.ts";
+import { grpcStatus } from "../grpc-status.ts";
 
 /** Rows about the request. Tried from the top. */
 export const requestRows: readonly Row[] = [
@@ -58,6 +59,14 @@ export const requestRows: readonly Row[] = [
     },
     "The context does not have this file; .dockerignore may exclude it.",
   ],
+  // A step that ran, such as WORKDIR over a file: its line in the Dockerfile is known, and nothing is wrong with that.
+  [
+    "BuildFailed",
+    "User",
+    "final",
+    { detail: "Vertex", beside: "Source", codes: [grpcStatus.unknown] },
+    "See its last output.",
+  ],
   ["DockerfileInvalid", "User", "final", { detail: "Source" }, "Correct the Dockerfile."],
   [
     "DockerfileInvalid",
@@ -88,7 +97,9 @@ export const requestRows: readonly Row[] = [
     "FrontendFailed",
     "User",
     "final",
-    { text: /frontend grpc server closed unexpectedly|gateway source didn't return/ },
+    {
+      text: /frontend grpc server closed unexpectedly|gateway source didn't return|no result for incomplete build/,
+    },
     "The frontend's image ended without a result: use another version of it.",
   ],
   [

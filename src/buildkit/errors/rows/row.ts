@@ -5,6 +5,8 @@ import type { ErrorClass } from "../../../errors/index.ts";
 export interface RowCondition {
   /** Short name of a typed detail: "ExitMessage". */
   readonly detail?: string;
+  /** A second detail that must be there. */
+  readonly beside?: string;
   readonly codes?: readonly number[];
   readonly text?: RegExp;
   /** A second text that must be there. */
