@@ -6,7 +6,8 @@ import { KilnError } from "../../errors/index.ts";
 import { after, done, type Outcome } from "../../runtime/outcome.ts";
 import { failureOf } from "../status/failure.ts";
 import { type ActDeps, end, type Scene, write } from "../status/write.ts";
-import { inherited, partsProgress, partsStatus, type PartsStep } from "./decide-parts.ts";
+import { partsProgress, partsStatus, type PartsStep } from "./decide-parts.ts";
+import { inherited } from "./inherit.ts";
 import { mergeParts } from "./merge.ts";
 import { partRun } from "./split.ts";
 

@@ -125,20 +125,3 @@ export function partsProgress(parts: readonly PartView[]): BuildRunStatus["progr
     updatedAt,
   };
 }
-
-/** What the whole run tells of what its parts found out. */
-export function inherited(parts: readonly PartView[]): Partial<BuildRunStatus> {
-  const all = parts.flatMap(({ found }) => found?.status ?? []);
-  const source = all.find((status) => status.source !== undefined)?.source;
-  const warnings = all.find((status) => status.warnings !== undefined)?.warnings;
-  const images = all.flatMap(({ baseImages = [] }) => baseImages);
-  const bases = new Map(images.map((image) => [`${image.ref} ${image.digest}`, image]));
-  const progress = partsProgress(parts);
-  return {
-    parts: partsStatus(parts),
-    ...(progress === undefined ? {} : { progress }),
-    ...(source === undefined ? {} : { source }),
-    ...(warnings === undefined ? {} : { warnings }),
-    ...(bases.size === 0 ? {} : { baseImages: [...bases.values()].slice(0, 32) }),
-  };
-}

@@ -1,10 +1,11 @@
 // A run of several platforms that no instance builds for alone: which runs it is split into, one for each group of
 // platforms. Pure. The parts are BuildRuns of their own: they queue, are placed and repeated as any other.
 
-import type { BuildRun, BuildRunSpec, CacheExport, CacheImport } from "../../api/v1alpha1/index.ts";
+import type { BuildRun, BuildRunSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveFailure } from "../../agent/agent.ts";
 import type { BuilderRef } from "../../builder/index.ts";
 import { apiVersion } from "../../api/kinds.ts";
+import { partCache, repositoryOf } from "./part-caches.ts";
 
 /** Label of a part, with the name of the run that it is of. */
 export const partOfLabel = "kiln.build/part-of";
@@ -79,7 +80,7 @@ export function partRun(run: BuildRun, { run: name, platforms }: PartName, build
       builderRef: { kind: builder.kind, name: builder.name },
       platforms: [...platforms],
       outputs: spec.outputs.map(partOutput),
-      cache: partCache(spec, platforms),
+      cache: partCache(spec.cache, platforms),
     } satisfies BuildRunSpec,
   };
 }
@@ -93,28 +94,4 @@ function partOutput(output: Output): Output {
   const tags = [...new Set(image.tags.map(repositoryOf))];
   const annotations = image.annotations.filter(({ level }) => level === "manifest");
   return { image: { ...image, tags, annotations, pushByDigest: true } };
-}
-
-/** A tag or digest is behind the last slash; before it, a colon begins a port. */
-export function repositoryOf(reference: string): string {
-  return reference.replace(/[:@][^/]*$/, "");
-}
-
-/** Each part has a cache of its own in a registry: two that write one reference would overwrite each other. */
-function partCache({ cache }: BuildRunSpec, platforms: readonly string[]): BuildRunSpec["cache"] {
-  const suffix = platforms.join("_").replaceAll("/", "-");
-  const own = (ref: string): string => {
-    const repository = repositoryOf(ref);
-    const tag = ref.slice(repository.length + 1) || "latest";
-    return `${repository}:${`${tag}-${suffix}`.slice(0, 128)}`;
-  };
-  const to = cache.to.map((one): CacheExport => {
-    if (one.registry === undefined) return one;
-    return { registry: { ...one.registry, ref: own(one.registry.ref) } };
-  });
-  const from = cache.from.flatMap((one): CacheImport[] => {
-    if (one.registry === undefined) return [one];
-    return [{ registry: { ...one.registry, ref: own(one.registry.ref) } }, one];
-  });
-  return { ...cache, to, from };
 }

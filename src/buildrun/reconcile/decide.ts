@@ -6,8 +6,9 @@ import { attemptLost, type JobOutcome, type SolveFailure } from "../../agent/age
 import { durationMs } from "../../api/schema.ts";
 import { admission } from "./checks.ts";
 import { deadlineMs, isTerminal, mayRetry, nextAttemptMs, openAttempt } from "./attempts.ts";
-import { attendParts, inherited, type PartsStep, type PartView } from "../parts/decide-parts.ts";
+import { attendParts, type PartsStep, type PartView } from "../parts/decide-parts.ts";
 import { hasCollected } from "../places/config-maps.ts";
+import { inherited } from "../parts/inherit.ts";
 import { partsOf } from "../parts/split.ts";
 import type { SolvePlan } from "../plan/plan.ts";
 import { objection } from "./verdict.ts";

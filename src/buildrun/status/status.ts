@@ -272,14 +272,16 @@ function ended(
           state: "stuck",
         };
   const known = found(run, now, change);
+  const { told } = change;
   return {
     ...base(run),
     phase: result,
-    conditions: withCache(run, now, conditions(run, now, summary), known.cache),
+    conditions: withCache(run, now, conditions(run, now, summary), known.cache ?? told?.cache),
     completionTime: now.toISOString(),
     ...(attempt && { attempts: closed(run, now, attempt, failure) }),
     ...known,
-    ...change.told,
+    ...told,
+    ...(told?.timings && { timings: { ...known.timings, ...told.timings } }),
     failure: written,
   };
 }

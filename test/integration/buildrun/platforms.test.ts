@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { parseEndpoint } from "../../../src/buildkit/index.ts";
@@ -11,11 +12,23 @@ import {
   binary,
   type Buildkitd,
   buildkitd,
+  type ObjectStore,
+  objectStore,
   type Registry,
   registry,
   scratch,
 } from "../../cluster/index.ts";
-import { aDaemon, build, builderOf, image, inline, pushed, start, succeeds } from "./daemon.ts";
+import {
+  aDaemon,
+  build,
+  builderOf,
+  image,
+  inline,
+  pushed,
+  secret,
+  start,
+  succeeds,
+} from "./daemon.ts";
 import { instanceAt } from "./fleet.ts";
 import { buildRunType, cancel, ends, never, reaches, reason, until } from "./kiln.ts";
 
@@ -54,6 +67,7 @@ function shape(manifests: readonly Entry[]): unknown[] {
 describe("a run for platforms of two instances", () => {
   let arm: Buildkitd;
   let plain: Registry;
+  let s3: ObjectStore;
   const daemon = aDaemon({
     insecure: async () => {
       plain = await registry();
@@ -61,6 +75,7 @@ describe("a run for platforms of two instances", () => {
     },
   });
   before(async () => {
+    s3 = await objectStore();
     arm = await buildkitd({
       platforms: ["linux/arm64"],
       insecureRegistries: [daemon.registry.host, plain.host],
@@ -68,7 +83,7 @@ describe("a run for platforms of two instances", () => {
   });
   after(async () => {
     await arm.stop();
-    await plain.stop();
+    await Promise.all([plain.stop(), s3.stop()]);
   });
   beforeEach(() => twoInstances());
 
@@ -151,6 +166,52 @@ describe("a run for platforms of two instances", () => {
       place.remove();
     }
   }
+
+  it("tells of the caches, attempts and base images of its parts, whose caches have names of their own", async () => {
+    const caches = s3.bucket("caches");
+    await secret(daemon, "bucket", {
+      AWS_ACCESS_KEY_ID: s3.accessKey,
+      AWS_SECRET_ACCESS_KEY: s3.secretKey,
+    });
+    const bucket = {
+      bucket: "caches",
+      region: s3.region,
+      endpoint: s3.url,
+      pathStyle: true,
+      names: ["main"],
+      credentials: { secretRef: { name: "bucket" } },
+    };
+    const ref = `${daemon.registry.host}/parts:cache`;
+    const spec = inline(`${dockerfile}RUN true # cached\n`, {
+      platforms: both,
+      cache: { from: [{ s3: bucket }], to: [{ s3: bucket }, { registry: { ref } }] },
+      ...image(daemon, "parts:1"),
+    });
+    const first = await succeeds(daemon, spec);
+    const suffixes = ["linux-amd64", "linux-arm64"];
+    assert.deepEqual(
+      first.cache?.exports?.map(({ ref: place, ok }) => [place, ok]).toSorted(),
+      suffixes
+        .flatMap((suffix) => [`${ref}-${suffix}`, `s3://caches/ (main-${suffix})`])
+        .map((place) => [place, true])
+        .toSorted(),
+    );
+    const condition = first.conditions?.find(({ type }) => type === "CacheExported");
+    assert.deepEqual([condition?.status, condition?.reason], ["True", "Exported"]);
+    assert.deepEqual(
+      (await readdir(path.join(caches, "manifests"))).toSorted(),
+      suffixes.map((suffix) => `main-${suffix}`),
+    );
+    assert.deepEqual(
+      first.attempts?.map(({ part, outcome }) => [part, outcome]).toSorted(),
+      first.parts?.map(({ run: name }) => [name, "Succeeded"]).toSorted(),
+    );
+    assert.match(first.baseImages?.[0]?.ref ?? "", /busybox/);
+    assert.ok((first.timings?.buildMs ?? 0) > 0 && (first.timings?.cacheExportMs ?? 0) > 0);
+    const second = await succeeds(daemon, spec);
+    const read = second.cache?.imports?.filter(({ ok }) => ok) ?? [];
+    assert.ok(read.length > 0, JSON.stringify(second.cache));
+  });
 
   it("writes every tag, in each repository, over plain HTTP where it is asked for", async () => {
     const tags = [`${plain.host}/one:1`, `${plain.host}/one:2`, `${plain.host}/two:1`];
@@ -237,6 +298,9 @@ describe("a run for platforms of two instances", () => {
       status.parts?.map(({ attempts = 0 }) => attempts > 1),
       [false, true],
     );
+    const failed = status.attempts?.filter(({ outcome }) => outcome === "Failed") ?? [];
+    assert.ok(failed.length > 0 && failed.every(({ part }) => part === partName(1)));
+    assert.match(failed[0]?.message ?? "", /^linux\/arm64: /);
   });
 
   it("ends its parts when it is cancelled", async () => {

@@ -120,6 +120,40 @@ describe("a part of a run", () => {
     assert.ok("request" in planOf(made));
   });
 
+  const names: readonly (readonly [string, object, object])[] = [
+    ["registry", { ref: "r.example/a:c" }, { ref: "r.example/a:c-linux-arm64" }],
+    [
+      "s3",
+      { bucket: "caches", region: "r", names: ["main", "x"] },
+      { names: ["main-linux-arm64", "x-linux-arm64"] },
+    ],
+    ["azblob", { accountUrl: "https://a.example" }, { names: ["buildkit-linux-arm64"] }],
+    [
+      "gha",
+      { url: "https://a.example", credentials: { secretRef: { name: "s" } } },
+      { scope: "buildkit-linux-arm64" },
+    ],
+    ["local", { name: "main" }, { tag: "latest-linux-arm64" }],
+    ["local", { name: "main", tag: "t".repeat(128) }, { tag: `${"t".repeat(116)}-linux-arm64` }],
+  ];
+  for (const [kind, cache, own] of names)
+    it(`has a cache of its own of kind ${kind}, and reads the other after it`, () => {
+      const list = [{ [kind]: cache }] as never;
+      const whole = aRun({ spec: { ...spec, cache: { from: list, to: list } } });
+      const { from, to } = parseBuildRun(partRun(whole, other, builderRef)).spec.cache;
+      assert.partialDeepStrictEqual(to, [{ [kind]: own }]);
+      assert.equal(from.length, 2);
+      assert.partialDeepStrictEqual(from, [{ [kind]: own }, { [kind]: cache }]);
+    });
+
+  it("has no more imports than the API server takes", () => {
+    const from = Array.from({ length: 16 }, (_, index) => ({ local: { name: `n${index}` } }));
+    const whole = aRun({ spec: { ...spec, cache: { from, to: [{ inline: {} }] } } });
+    const { cache } = parseBuildRun(partRun(whole, other, builderRef)).spec;
+    assert.equal(cache.from.length, 16);
+    assert.deepEqual(cache.to, [{ inline: {} }]);
+  });
+
   it("can not keep an image that is not pushed", () => {
     assert.equal(unsplittable(run), undefined);
     assert.equal(

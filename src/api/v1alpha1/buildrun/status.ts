@@ -32,6 +32,7 @@ const Attempt = z.object({
     })
     .describe("Builder that was chosen."),
   instance: Name.describe("Instance that was chosen."),
+  part: Name.optional().describe("Of a run that is split: the run of the part that it is of."),
   startedAt: Timestamp.describe("When it was given to the instance."),
   finishedAt: Timestamp.optional().describe("When its outcome was known."),
   outcome: z
