@@ -43,7 +43,7 @@ function own<C extends CacheImport | CacheExport>(cache: C, suffix: string): C |
       const digest = "digest" in value ? value.digest : undefined;
       return digest === undefined ? as({ tag: named(value.tag ?? defaultTag, suffix) }) : undefined;
     }
-    default:
+    case "inline":
       return undefined;
   }
 }

@@ -189,12 +189,10 @@ describe("a run for platforms of two instances", () => {
     });
     const first = await succeeds(daemon, spec);
     const suffixes = ["linux-amd64", "linux-arm64"];
+    const written = first.cache?.exports?.map(({ ref: place, ok }) => `${place} ${ok}`);
     assert.deepEqual(
-      first.cache?.exports?.map(({ ref: place, ok }) => [place, ok]).toSorted(),
-      suffixes
-        .flatMap((suffix) => [`${ref}-${suffix}`, `s3://caches/ (main-${suffix})`])
-        .map((place) => [place, true])
-        .toSorted(),
+      new Set(written),
+      new Set(suffixes.flatMap((of) => [`${ref}-${of} true`, `s3://caches/ (main-${of}) true`])),
     );
     const condition = first.conditions?.find(({ type }) => type === "CacheExported");
     assert.deepEqual([condition?.status, condition?.reason], ["True", "Exported"]);
@@ -203,8 +201,8 @@ describe("a run for platforms of two instances", () => {
       suffixes.map((suffix) => `main-${suffix}`),
     );
     assert.deepEqual(
-      first.attempts?.map(({ part, outcome }) => [part, outcome]).toSorted(),
-      first.parts?.map(({ run: name }) => [name, "Succeeded"]).toSorted(),
+      new Set(first.attempts?.map(({ part, outcome }) => `${part} ${outcome}`)),
+      new Set(first.parts?.map(({ run: name }) => `${name} Succeeded`)),
     );
     assert.match(first.baseImages?.[0]?.ref ?? "", /busybox/);
     assert.ok((first.timings?.buildMs ?? 0) > 0 && (first.timings?.cacheExportMs ?? 0) > 0);
