@@ -54,7 +54,8 @@ const silent: Logger = pino({ level: process.env["KILN_TEST_LOG"] ?? "silent" })
 export const soon = (): AbortSignal => AbortSignal.timeout(60_000);
 
 /** What an installation may differ in. */
-export type KilnOptions = Pick<BuildersOptions, "namespacedSockets">;
+export type KilnOptions = Pick<BuildersOptions, "namespacedSockets"> &
+  Partial<Pick<BuildersOptions, "log">>;
 
 /** An API server with Kiln's kinds, and the running slice. */
 export class Kiln {
@@ -97,8 +98,9 @@ export class Kiln {
   /** Starts the slice (again), as a controller that begins with empty hands. */
   async run(): Promise<void> {
     const { client } = this;
-    const caches = builderCaches(client, { log: silent });
-    const events = new EventRecorder({ client, instance: "test", log: silent });
+    const { log = silent, ...options } = this.#options;
+    const caches = builderCaches(client, { log });
+    const events = new EventRecorder({ client, instance: "test", log });
     const images = {
       privileged: "registry.example/buildkit:v1",
       rootless: "registry.example/buildkit:v1-rootless",
@@ -108,11 +110,11 @@ export class Kiln {
       client,
       caches,
       events,
-      log: silent,
+      log,
       namespace: kilnNamespace,
       images,
       concurrency: 4,
-      ...this.#options,
+      ...options,
     });
     const unfeed = builderFeeds(caches).map(({ cache, keyFor }) =>
       cache.onChange(({ object, initial }) => {
