@@ -1,5 +1,5 @@
-// `make test`: the checks, then every suite, then what failed and one line that sums what ran.
-// A suite that fails does not hide the ones after it.
+// `make test`: the checks, the programs that suites start, every suite, then what failed and one line that sums
+// what ran. A suite that fails does not hide the ones after it.
 
 import { spawn } from "node:child_process";
 import path from "node:path";
@@ -80,6 +80,19 @@ async function runChecks(): Promise<Tally> {
   return tally;
 }
 
+/**
+ * Builds what the suites start. In a test that is the first to need a program, compiling it would
+ * come off that test's deadline.
+ */
+async function runBuild(): Promise<Tally> {
+  const started = Date.now();
+  console.log("\nprograms and images of the suites");
+  const { code } = await run(["node", "test/cluster/main.ts", "build"]);
+  console.log(`programs and images: ${Math.round((Date.now() - started) / 1000)} s`);
+  const failures = code === 0 ? [] : [`  building programs and images ended with code ${code}`];
+  return { passed: 0, failed: failures.length, failures };
+}
+
 async function runSuite(name: string, argv: readonly string[]): Promise<Tally> {
   const started = Date.now();
   console.log(`\nsuite: ${name}`);
@@ -101,13 +114,20 @@ async function runSuite(name: string, argv: readonly string[]): Promise<Tally> {
 const only = process.argv.slice(2);
 const wanted = only.length === 0 ? ["checks", ...Object.keys(suites)] : only;
 const total: Tally = { passed: 0, failed: 0, failures: [] };
-for (const name of wanted) {
-  const suite = suites[name];
-  if (name !== "checks" && suite === undefined) throw new Error(`there is no suite "${name}"`);
-  const tally = suite === undefined ? await runChecks() : await runSuite(name, suite);
+function count(tally: Tally): void {
   total.passed += tally.passed;
   total.failed += tally.failed;
   total.failures.push(...tally.failures);
+}
+let isBuilt = false;
+for (const name of wanted) {
+  const suite = suites[name];
+  if (name !== "checks" && suite === undefined) throw new Error(`there is no suite "${name}"`);
+  if (!isBuilt && name !== "checks" && name !== "unit") {
+    isBuilt = true;
+    count(await runBuild());
+  }
+  count(suite === undefined ? await runChecks() : await runSuite(name, suite));
 }
 if (total.failures.length > 0) console.log(`\nfailed:\n${total.failures.join("\n")}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);

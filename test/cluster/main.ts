@@ -1,9 +1,8 @@
 // The commands of the test cluster: node test/cluster/main.ts up | down | status | build | load.
-import { binaries, binaryNames } from "./base/binaries.ts";
 import { say } from "./base/progress.ts";
-import { ensureClusterImages } from "./images/images.ts";
 import { defaultFolder, down, isUp, loadImage, up } from "./node/cluster.ts";
 import { kindDown, kindUp } from "./node/kind.ts";
+import { prepare } from "./prepare.ts";
 
 const usage = `usage: node test/cluster/main.ts <command>
   up       start the cluster (with Docker and kind when CLUSTER=kind) and write .kiln/env
@@ -28,8 +27,7 @@ async function main(command: string, argument: string | undefined): Promise<numb
       say(isUp(folder) ? `up in ${folder}` : `not running in ${folder}`);
       return isUp(folder) ? 0 : 1;
     case "build":
-      await binaries(binaryNames);
-      await ensureClusterImages();
+      await prepare();
       return 0;
     case "load":
       if (argument === undefined) break;
