@@ -33,6 +33,10 @@ export async function files(): Promise<GeneratedFile[]> {
       "spec of BuildRun": fieldTable("buildruns", "spec"),
       "status of BuildRun": fieldTable("buildruns", "status"),
     },
+    "docs/bake.md": {
+      "spec of Bake": fieldTable("bakes", "spec"),
+      "status of Bake": fieldTable("bakes", "status"),
+    },
     "docs/security.md": { "rights of the controller": await rightsTable() },
   };
   const list: GeneratedFile[] = [];

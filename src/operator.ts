@@ -6,8 +6,9 @@ import type { Logger } from "pino";
 import { Registry, collectDefaultMetrics } from "prom-client";
 import { InProcessAgent } from "./agent/in-process.ts";
 import { InstanceAgents } from "./agent/instance-agents.ts";
-import { buildRunKind } from "./api/kinds.ts";
-import type { BuildRun } from "./api/v1alpha1/index.ts";
+import { bakeKind, buildRunKind } from "./api/kinds.ts";
+import type { Bake, BuildRun } from "./api/v1alpha1/index.ts";
+import { bakeOf, bakes } from "./bake/index.ts";
 import { builderCaches, builderFeeds, createBuilders } from "./builder/index.ts";
 import type { BuilderCaches } from "./builder/index.ts";
 import { buildRuns } from "./buildrun/index.ts";
@@ -33,6 +34,7 @@ import { eventLoopDelay, startProbes } from "./runtime/probes.ts";
 import { version } from "./version.ts";
 
 const buildRunType = resourceType<BuildRun>(buildRunKind);
+const bakeType = resourceType<Bake>(bakeKind);
 
 /** What the parts of the process share. */
 interface Ground {
@@ -46,6 +48,7 @@ interface Ground {
 /** Caches of every kind that the process watches. */
 interface Caches {
   readonly runs: ResourceCache<BuildRun>;
+  readonly bakes: ResourceCache<Bake>;
   readonly builders: BuilderCaches;
 }
 
@@ -80,6 +83,9 @@ async function work(config: ControllerConfig, log: Logger, lifecycle: Lifecycle)
       await shell.feed(caches.runs, buildRunType, (key, priority) => {
         slices.runs.changed(key, priority);
       });
+      const bakeChanged: KeySink = (key, priority) => slices.bakes.changed(key, priority);
+      await shell.feed(caches.bakes, bakeType, bakeChanged);
+      await shell.feed(caches.runs, buildRunType, bakeChanged, bakeOf);
       for (const { cache, type, keyFor } of builderFeeds(caches.builders)) {
         const changed: KeySink = (key, priority) => slices.builders.changed(key, priority);
         await shell.feed(cache, type, changed, keyFor);
@@ -100,11 +106,12 @@ function makeCaches({ client, log, registry }: Ground): Caches {
   const metrics = cacheMetrics(registry);
   return {
     runs: new ResourceCache<BuildRun>({ client, type: buildRunType, log, metrics }),
+    bakes: new ResourceCache<Bake>({ client, type: bakeType, log, metrics }),
     builders: builderCaches(client, { log, metrics }),
   };
 }
 
-/** Both slices and the agents between them. `start` may be called only as the leader. */
+/** All slices and the agents between them. `start` may be called only as the leader. */
 function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches: Caches) {
   const metrics = controllerMetrics(registry);
   const events = new EventRecorder({ client, instance: config.identity, log });
@@ -137,17 +144,29 @@ function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches
     fleet: builders.fleet,
     concurrency: config.concurrency,
   });
+  const baking = bakes({
+    client,
+    type: bakeType,
+    runType: buildRunType,
+    cache: caches.bakes,
+    runs: caches.runs,
+    events,
+    log,
+    metrics,
+  });
   const start = (): void => {
     lifecycle.onStop("events", (leftMs) => events.stop(leftMs));
     lifecycle.onStop("agents", () => agents.close());
     lifecycle.onStop("agent", () => local.stop());
     lifecycle.onStop("builders", (leftMs) => builders.stop(leftMs));
     lifecycle.onStop("runs", (leftMs) => runs.stop(leftMs));
+    lifecycle.onStop("bakes", (leftMs) => baking.stop(leftMs));
     builders.start();
     runs.start();
+    baking.start();
     log.info("working");
   };
-  return { builders, runs, start };
+  return { builders, runs, bakes: baking, start };
 }
 
 async function serveProbes(ground: Ground, operator: KilnOperator): Promise<void> {

@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import {
+  bakeKind,
   builderKind,
   buildRunKind,
   clusterBuilderKind,
@@ -11,7 +12,14 @@ import {
   version,
 } from "./kinds.ts";
 import { cel, type Rule, rules, structural } from "./schema.ts";
-import { BuilderSpec, BuilderStatus, BuildRunSpec, BuildRunStatus } from "./v1alpha1/index.ts";
+import {
+  BakeSpec,
+  BakeStatus,
+  BuilderSpec,
+  BuilderStatus,
+  BuildRunSpec,
+  BuildRunStatus,
+} from "./v1alpha1/index.ts";
 
 /** A column of `kubectl get`. Columns of priority 1 are shown with `-o wide` only. */
 interface Column {
@@ -50,7 +58,7 @@ function conditionColumn(name: string, type: string, part: string, priority?: 1)
 }
 
 function column(name: string, path: string, description: string, priority?: 1): Column {
-  const type = /(Instances|Runs|completed|total)$/.test(path) ? "integer" : "string";
+  const type = /(Instances|Runs|completed|failed|total)$/.test(path) ? "integer" : "string";
   const shared = { name, type, jsonPath: path, description } as const;
   return priority === undefined ? shared : { ...shared, priority };
 }
@@ -74,6 +82,16 @@ const runColumns: readonly Column[] = [
   column("Steps", ".status.progress.total", "Steps known so far."),
   conditionColumn("Reason", "Succeeded", "reason"),
   column("Digest", ".status.outputs[0].image.digest", "Digest of the first image.", 1),
+  conditionColumn("Message", "Succeeded", "message", 1),
+  age,
+];
+
+const bakeColumns: readonly Column[] = [
+  column("Phase", ".status.phase", "Where the Bake is in its life."),
+  column("Targets", ".status.progress.total", "Targets that are built."),
+  column("Done", ".status.progress.completed", "Targets that are over."),
+  column("Failed", ".status.progress.failed", "Targets that failed."),
+  conditionColumn("Reason", "Succeeded", "reason"),
   conditionColumn("Message", "Succeeded", "message", 1),
   age,
 ];
@@ -120,6 +138,16 @@ const definitions: readonly Definition[] = [
     nameRule: runName,
     columns: runColumns,
     selectable: [".spec.builderRef.name", ".status.phase"],
+  },
+  {
+    kind: bakeKind,
+    description:
+      "A Bake builds targets of a Bake file, each by a BuildRun of its own. Its spec can not be changed after it was created, but for cancel and ttlAfterFinished; applying it again does not build again.",
+    spec: BakeSpec,
+    status: BakeStatus,
+    nameRule: runName,
+    columns: bakeColumns,
+    selectable: [".status.phase"],
   },
 ];
 

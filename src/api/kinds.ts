@@ -49,5 +49,15 @@ export const buildRunKind = {
   namespaced: true,
 } as const satisfies Kind;
 
+/** Several builds of one Bake file. */
+export const bakeKind = {
+  apiVersion,
+  kind: "Bake",
+  plural: "bakes",
+  singular: "bake",
+  shortNames: [],
+  namespaced: true,
+} as const satisfies Kind;
+
 /** All kinds, in the order in which their CRDs are applied. */
-export const kinds: readonly Kind[] = [builderKind, clusterBuilderKind, buildRunKind];
+export const kinds: readonly Kind[] = [builderKind, clusterBuilderKind, buildRunKind, bakeKind];

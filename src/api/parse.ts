@@ -2,8 +2,11 @@
 // that names the field. Unknown fields are dropped, as the API server prunes them.
 
 import { z } from "zod";
-import { apiVersion, builderKind, buildRunKind, clusterBuilderKind } from "./kinds.ts";
+import { apiVersion, bakeKind, builderKind, buildRunKind, clusterBuilderKind } from "./kinds.ts";
 import {
+  type Bake,
+  BakeSpec,
+  BakeStatus,
   type Builder,
   BuilderSpec,
   BuilderStatus,
@@ -56,6 +59,7 @@ function resource<K extends string, S extends z.ZodType, T extends z.ZodType>(
 const builder = resource(builderKind.kind, BuilderSpec, BuilderStatus);
 const clusterBuilder = resource(clusterBuilderKind.kind, BuilderSpec, BuilderStatus);
 const buildRun = resource(buildRunKind.kind, BuildRunSpec, BuildRunStatus);
+const bake = resource(bakeKind.kind, BakeSpec, BakeStatus);
 
 /** Reads a Builder. Throws `InvalidResource`. */
 export function parseBuilder(value: unknown): Builder {
@@ -70,6 +74,11 @@ export function parseClusterBuilder(value: unknown): ClusterBuilder {
 /** Reads a BuildRun. Throws `InvalidResource`. */
 export function parseBuildRun(value: unknown): BuildRun {
   return read(buildRun, value) as BuildRun;
+}
+
+/** Reads a Bake. Throws `InvalidResource`. */
+export function parseBake(value: unknown): Bake {
+  return read(bake, value) as Bake;
 }
 
 function read(schema: z.ZodType, value: unknown): unknown {

@@ -71,19 +71,7 @@ export async function readCredentials(
   client: KubeClient,
   signal: AbortSignal,
 ): Promise<Credentials> {
-  const { namespace, serviceAccount } = account;
-  const found = await client.get(serviceAccounts, { namespace, name: serviceAccount }, signal);
-  if (found === undefined)
-    throw new KilnError({
-      class: "User",
-      reason: "ServiceAccountNotFound",
-      message: `There is no ServiceAccount "${serviceAccount}" in namespace "${namespace}"; create it, or name another in spec.serviceAccountName.`,
-    });
-  const reader: Reader = {
-    account,
-    signal,
-    client: client.asServiceAccount(namespace, serviceAccount),
-  };
+  const { found, reader } = await identified(account, client, signal);
   const pullSecrets = (found.imagePullSecrets ?? []).flatMap(({ name }) =>
     name === undefined ? [] : [name],
   );
@@ -115,6 +103,32 @@ export async function readCredentials(
     attrs: Object.fromEntries(plain.map(({ attr, value }) => [attr, value])),
     ...registries,
   };
+}
+
+/** The account, and a reader that has its rights. */
+async function identified(account: Account, client: KubeClient, signal: AbortSignal) {
+  const { namespace, serviceAccount } = account;
+  const found = await client.get(serviceAccounts, { namespace, name: serviceAccount }, signal);
+  if (found === undefined)
+    throw new KilnError({
+      class: "User",
+      reason: "ServiceAccountNotFound",
+      message: `There is no ServiceAccount "${serviceAccount}" in namespace "${namespace}"; create it, or name another in spec.serviceAccountName.`,
+    });
+  const own = client.asServiceAccount(namespace, serviceAccount);
+  const reader: Reader = { account, signal, client: own };
+  return { found, reader };
+}
+
+/** A text in a ConfigMap, read with the rights of the account. Throws as `readCredentials` does. */
+export async function readConfigMapText(
+  at: { readonly name: string; readonly key: string },
+  account: Account,
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<string> {
+  const { reader } = await identified(account, client, signal);
+  return (await readValue({ attr: "", kind: "configMap", ...at }, reader)).value;
 }
 
 async function read<T extends KubeObject>(

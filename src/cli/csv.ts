@@ -1,42 +1,15 @@
 // One line of CSV as Go reads it: the form of `type=image,"name=a,b",push=true`. Pure.
-// Rules: github.com/tonistiigi/go-csvvalue, which buildctl and buildx parse their flags with.
+import { csvFieldsOf } from "../buildrun/plan/csv.ts";
+import { asError } from "../runtime/clock.ts";
 import { invalidFlag } from "./flag-error.ts";
 
 /** Splits a line at its commas; a field in double quotes may hold commas, and "" for a quote. Throws User/InvalidFlag. */
 export function csvFields(flag: string, line: string): string[] {
-  const fields: string[] = [];
-  let rest = line.replace(/\r?\n$/, "");
-  for (;;) {
-    const { field, length } = rest.startsWith('"') ? quoted(flag, rest) : plain(flag, rest);
-    fields.push(field);
-    if (length === rest.length) return fields;
-    rest = rest.slice(length + 1);
+  try {
+    return csvFieldsOf(line);
+  } catch (error) {
+    throw invalidFlag(flag, asError(error).message);
   }
-}
-
-interface Taken {
-  readonly field: string;
-  /** Characters of the line that it took, without the comma behind it. */
-  readonly length: number;
-}
-
-function plain(flag: string, rest: string): Taken {
-  const comma = rest.indexOf(",");
-  const field = comma === -1 ? rest : rest.slice(0, comma);
-  if (field.includes('"')) {
-    throw invalidFlag(
-      flag,
-      `a quote stands inside of ${field}; put the whole of it in quotes: "key=value,with,commas".`,
-    );
-  }
-  return { field, length: field.length };
-}
-
-function quoted(flag: string, rest: string): Taken {
-  const whole = /^"((?:[^"]|"")*)"(?=,|$)/s.exec(rest);
-  if (whole === null)
-    throw invalidFlag(flag, `the quote of ${rest} has no end, or text right behind its end.`);
-  return { field: (whole[1] ?? "").replaceAll('""', '"'), length: whole[0].length };
 }
 
 /** A pair, cut at the first "=". Throws User/InvalidFlag. */

@@ -3,7 +3,15 @@
 import { LineCounter, parseAllDocuments } from "yaml";
 import { apiVersion, kinds } from "../api/kinds.ts";
 import { specFault } from "../builder/index.ts";
-import { InvalidResource, parseBuilder, parseBuildRun, parseClusterBuilder } from "../api/parse.ts";
+import {
+  InvalidResource,
+  parseBake,
+  parseBuilder,
+  parseBuildRun,
+  parseClusterBuilder,
+} from "../api/parse.ts";
+import { ownFile, planBake } from "../bake/index.ts";
+import { KilnError } from "../errors/index.ts";
 
 /** One thing that is wrong with a file. */
 export interface Finding {
@@ -28,6 +36,13 @@ const checks: Readonly<Record<string, (object: unknown) => string | undefined>> 
   ClusterBuilder: (object) => specFault(parseClusterBuilder(object).spec),
   BuildRun: (object) => {
     parseBuildRun(object);
+    return undefined;
+  },
+  Bake: (object) => {
+    const bake = parseBake(object);
+    const file = ownFile(bake);
+    // A file in a ConfigMap is nothing that a manifest shows.
+    if (file !== undefined) planBake(bake, file);
     return undefined;
   },
 };
@@ -74,7 +89,7 @@ function refusal(object: Named): string | undefined {
   try {
     return check(object);
   } catch (error) {
-    if (error instanceof InvalidResource) return error.message;
+    if (error instanceof InvalidResource || error instanceof KilnError) return error.message;
     throw error;
   }
 }

@@ -49,6 +49,7 @@ describe("the architecture", () => {
     assert.deepEqual(arrows, {
       agent: "buildkit errors gen registry",
       api: "",
+      bake: "api buildrun errors kube runtime",
       builder: "agent api buildkit docker errors kube placement runtime",
       buildkit: "errors gen registry",
       buildrun: "agent api builder buildkit errors kube placement registry runtime",

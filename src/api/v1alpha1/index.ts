@@ -1,6 +1,8 @@
 // The kinds of kiln.build/v1alpha1, whole, as the API server returns them.
 
 import type { apiVersion } from "../kinds.ts";
+import type { BakeSpec } from "./bake/spec.ts";
+import type { BakeStatus } from "./bake/status.ts";
 import type { BuilderSpec } from "./builder/spec.ts";
 import type { BuilderStatus } from "./builder/status.ts";
 import type { BuildRunSpec } from "./buildrun/spec.ts";
@@ -45,9 +47,15 @@ export type Builder = Resource<"Builder", BuilderSpec, BuilderStatus>;
 export type ClusterBuilder = Resource<"ClusterBuilder", BuilderSpec, BuilderStatus>;
 /** A BuildRun, with defaults filled. */
 export type BuildRun = Resource<"BuildRun", BuildRunSpec, BuildRunStatus>;
+/** A Bake, with defaults filled. */
+export type Bake = Resource<"Bake", BakeSpec, BakeStatus>;
 
 export type { Condition, SecretRef } from "./shared.ts";
 export { statusLimits } from "./shared.ts";
+export type { BakeSpecInput } from "./bake/spec.ts";
+export { BakeSpec } from "./bake/spec.ts";
+export type { BakeTargetStatus } from "./bake/status.ts";
+export { BakeStatus } from "./bake/status.ts";
 export type { Allow } from "./builder/allow.ts";
 export type { Buildkitd, RegistryConfig } from "./builder/buildkitd.ts";
 export type { BuilderSpecInput } from "./builder/spec.ts";

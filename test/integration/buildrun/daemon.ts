@@ -18,6 +18,7 @@ import {
   create,
   ends,
   type Kiln,
+  type KilnParts,
   never,
   type Server,
   startKiln,
@@ -113,9 +114,12 @@ export async function solving({ buildkitd: peer }: Pick<Daemon, "buildkitd">): P
 }
 
 /** Starts an agent and a controller over what is there. */
-export async function controllerComes(daemon: Daemon): Promise<void> {
+export async function controllerComes(
+  daemon: Daemon,
+  limits: KilnParts["limits"] = {},
+): Promise<void> {
   daemon.agent = new InProcessAgent({ log: rootLogger("error"), connect });
-  daemon.kiln = await startKiln(daemon);
+  daemon.kiln = await startKiln({ ...daemon, limits });
 }
 
 /** The Builder of the test's namespace. */

@@ -5,9 +5,10 @@ import { readFileSync } from "node:fs";
 import { Writable } from "node:stream";
 import { Registry } from "prom-client";
 import { customResourceDefinitions } from "../../../src/api/crd.ts";
-import { buildRunKind } from "../../../src/api/kinds.ts";
-import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
+import { bakeKind, buildRunKind } from "../../../src/api/kinds.ts";
+import type { Bake, BuildRun } from "../../../src/api/v1alpha1/index.ts";
 import type { Agent } from "../../../src/agent/agent.ts";
+import { bakeOf, bakes } from "../../../src/bake/index.ts";
 import type { Fleet } from "../../../src/builder/index.ts";
 import { buildRuns, type BuildRuns, type RunLimits } from "../../../src/buildrun/index.ts";
 import { ResourceCache } from "../../../src/kube/cache.ts";
@@ -25,6 +26,7 @@ import { controllerMetrics } from "../../../src/runtime/metrics.ts";
 import { type ControlPlane, controlPlane } from "../../cluster/index.ts";
 
 export const buildRunType = resourceType<BuildRun>(buildRunKind);
+export const bakeType = resourceType<Bake>(bakeKind);
 export const never: AbortSignal = new AbortController().signal;
 
 /** An API server with Kiln's CRDs, and a client with every right. */
@@ -42,6 +44,7 @@ export async function startServer(): Promise<Server> {
     await client.apply(crds, definition as never, {}, never);
   await until("BuildRuns to be served", async () => {
     await client.list(buildRunType, {}, never);
+    await client.list(bakeType, {}, never);
     return true;
   });
   const stop = async (): Promise<void> => {
@@ -113,24 +116,36 @@ export async function startKiln({ server, agent, fleet, limits }: KilnParts): Pr
   const cache = new ResourceCache<BuildRun>({ client: client as never, type: buildRunType, log });
   const events = new EventRecorder({ client, instance: "test", log });
   const registry = new Registry();
+  const shared = { events, log, metrics: controllerMetrics(registry) };
   const runs = buildRuns({
-    metrics: controllerMetrics(registry),
+    ...shared,
     type: buildRunType,
     cache,
     client,
     fleet,
     agents: { at: () => agent },
-    events,
-    log,
     limits: { missingGraceMs: 0, recallSettleMs: 300, recallGraceMs: 3_000, ...limits },
   });
+  const bakeCache = new ResourceCache<Bake>({ client: client as never, type: bakeType, log });
+  const baking = bakes({
+    ...{ type: bakeType, runType: buildRunType, cache: bakeCache, runs: cache },
+    ...{ ...shared, client, missingGraceMs: limits?.missingGraceMs ?? 0 },
+  });
   cache.onChange(({ key, initial }) => runs.changed(key, initial === true ? "low" : "normal"));
-  cache.onChange(({ key, initial }) => runs.changed(key, initial === true ? "low" : "normal"));
+  cache.onChange(({ object }) => {
+    const bake = bakeOf(object);
+    if (bake !== undefined) baking.changed(bake);
+  });
+  bakeCache.onChange(({ key }) => baking.changed(key));
   cache.start();
-  await cache.synced;
+  bakeCache.start();
+  await Promise.all([cache.synced, bakeCache.synced]);
   runs.start();
+  baking.start();
   const stop = async (): Promise<void> => {
+    await baking.stop(2_000);
     await runs.stop(2_000);
+    await bakeCache.stop();
     await cache.stop();
     await events.stop(2_000);
     client.close();

@@ -64,3 +64,18 @@ describe("lint", () => {
     assert.deepEqual(lint(""), { checked: 0, findings: [] });
   });
 });
+
+describe("lint of a Bake", () => {
+  const bake = (target: string): string =>
+    `apiVersion: kiln.build/v1alpha1\nkind: Bake\nmetadata: {name: shop}\nspec: {file: {inline: {target: {default: ${target}}}}}\n`;
+
+  it("reads the file that is written in it", () => {
+    assert.deepEqual(lint(bake('{dockerfile-inline: "FROM scratch"}')).findings, []);
+  });
+
+  it("names the target and the field that need something of the cluster", () => {
+    const [finding] = lint(bake("{context: ./web}")).findings;
+    assert.equal(finding?.object, "Bake shop");
+    assert.match(finding?.message ?? "", /target "default": context .* spec\.context/);
+  });
+});

@@ -23,7 +23,8 @@ import { DataKey, ImageRef, ObjectName, Platform, RelativePath, SecretRef } from
 import { SourcePolicy } from "./source-policy.ts";
 import { Entitlements, HostAliases, Network, StepResources, Ulimits } from "./step-options.ts";
 
-const BuilderReference = z.object({
+/** `spec.builderRef`. */
+export const BuilderReference = z.object({
   kind: z
     .enum(["Builder", "ClusterBuilder"])
     .default("Builder")
@@ -31,7 +32,8 @@ const BuilderReference = z.object({
   name: ObjectName.describe("Name of the Builder or ClusterBuilder."),
 });
 
-const KeyRef = z.object({
+/** A key of a ConfigMap or Secret. */
+export const KeyRef = z.object({
   name: ObjectName.describe("Name of the object, in the same namespace."),
   key: DataKey.describe("Key in it."),
 });
@@ -106,7 +108,8 @@ const Frontend = z.object({
     .describe("Options of the frontend beside those that fields of the run stand for."),
 });
 
-const SshKeys = z.object({
+/** One entry of `spec.ssh`. */
+export const SshKeys = z.object({
   id: text(
     { max: 128 },
     {
@@ -121,7 +124,8 @@ const SshKeys = z.object({
   ),
 });
 
-const SecretMount = z.object({
+/** One entry of `spec.secrets`. */
+export const SecretMount = z.object({
   id: text(
     { max: 253 },
     {
@@ -137,7 +141,8 @@ const SecretMount = z.object({
     .describe("Key of a Secret; the service account of the run must be allowed to get it."),
 });
 
-const Retry = z.object({
+/** `spec.retry`. */
+export const Retry = z.object({
   limit: z
     .int()
     .min(0)
@@ -146,6 +151,11 @@ const Retry = z.object({
     .describe(
       "How often a run is started again after a failure of the builder, the infrastructure or the registry. A failing step is never retried.",
     ),
+});
+
+/** One entry of `spec.registryCredentials`. */
+export const RegistryLogin = z.object({
+  secretRef: SecretRef.describe("Secret of type kubernetes.io/dockerconfigjson."),
 });
 
 const fields = {
@@ -239,11 +249,7 @@ const fields = {
     .describe("What to make of the result. None: build only, and keep the cache."),
   cache: section(Cache).describe("Caches outside of the builder."),
   registryCredentials: z
-    .array(
-      z.object({
-        secretRef: SecretRef.describe("Secret of type kubernetes.io/dockerconfigjson."),
-      }),
-    )
+    .array(RegistryLogin)
     .max(16)
     .default([])
     .describe(

@@ -20,7 +20,7 @@ const Bytes = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 const BuilderKindName = z.enum(["Builder", "ClusterBuilder"]);
 
 /** Who has to act on a failure; the same words as `ErrorClass` of src/errors. */
-const FailureClass = z.enum(["User", "Source", "Registry", "Builder", "Infra", "Policy"]);
+export const FailureClass = z.enum(["User", "Source", "Registry", "Builder", "Infra", "Policy"]);
 
 const Attempt = z.object({
   number: z.int().min(1).max(1000).describe("Which attempt it was: 1 for the first."),
