@@ -3,8 +3,11 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { after, before } from "mocha";
+import type { JobEvent } from "../../../src/agent/agent.ts";
 import {
+  type Authority,
   type ClientCertificate,
   issueClient,
   issueServer,
@@ -115,6 +118,13 @@ describe("an agent's certificates", () => {
         open.on("close", () => reject(new Error("closed")));
       }),
     );
+    // No other line has a peer, and no name of one.
+    await waitFor(
+      "the agent to log it",
+      async () =>
+        /"reason":"UNABLE_TO_GET_ISSUER_CERT","peer"/.test(beside.process.logTail()) || undefined,
+      { deadlineMs: 5_000 },
+    );
     const plain = connect(beside.port, "127.0.0.1");
     plain.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     await new Promise((resolve) => plain.on("close", resolve).on("error", resolve).resume());
@@ -152,44 +162,93 @@ describe("an agent's certificates", () => {
     });
   });
 
-  it("change twice under running builds: none is lost, and the old authority is out", async () => {
-    const refs = [1, 2, 3].map((n) => `${randomUUID()}-${n}`);
-    const dockerfile =
-      "FROM busybox\nRUN for i in $(seq 1 100); do echo line-$i; sleep 0.2; done\n";
-    const remote = await beside.remote();
-    for (const ref of refs) await remote.start(aJob(ref, dockerfile));
-    const readings = refs.map(async (ref) => await eventsOf(remote, ref));
-    for (const ref of refs) await printed(remote, ref, "line-2");
-    const old = beside.authority;
-    for (const _ of [1, 2]) {
-      const next = await newAuthority(new Date(), beside.authority);
-      const before = beside.authority;
-      await beside.certify(next);
-      const client = await issueClient(next, new Date());
-      const now = new RemoteAgent(await beside.endpoint(material(client)));
+  it("change again and again under running builds: none is lost, and who is out stays out", async () => {
+    // Lifetimes of seconds: what the builds begin with has expired before they end.
+    const leafMs = 30_000;
+    const lasting = (lifetimeMs: number, ms: number): Date =>
+      new Date(Date.now() - lifetimeMs + ms);
+    const aClient = async (of: Authority): Promise<Partial<TlsMaterial>> =>
+      material(await issueClient(of, lasting(lifetimes.clientMs, leafMs)));
+    const authorityFor = async (previous?: Authority): Promise<Authority> =>
+      await newAuthority(lasting(lifetimes.authorityMs, 4 * leafMs), previous);
+    /** The agent has the next authority and certificate, and uses them. */
+    const rotate = async (next: Authority): Promise<void> => {
+      await beside.certify(next, lasting(lifetimes.serverMs, leafMs));
+      const now = new RemoteAgent(await beside.endpoint(await aClient(next)));
       await waitFor("the new authority to be used", async () => await now.info(), {
         deadlineMs: 20_000,
       });
       now.close();
-      // What is there goes on, and a client of the authority before is still let in.
-      const { certificate: cert, key } = await issueClient(before, new Date());
-      const late = new RemoteAgent(await beside.endpoint({ cert, key, ca: next.bundle }));
+    };
+    const gone = beside.authority;
+    await rotate(await authorityFor());
+    const first = await aClient(beside.authority);
+    const steady = new RemoteAgent(await beside.endpoint(first));
+    const lines = Array.from({ length: 225 }, (_, at) => `line-${at + 1}`);
+    const dockerfile = `FROM busybox\nRUN for i in $(seq 1 ${lines.length}); do echo line-$i; sleep 0.2; done\n`;
+    const refs = [1, 2, 3, 4, 5].map((n) => `${randomUUID()}-${n}`);
+    for (const ref of refs) await steady.start(aJob(ref, dockerfile));
+    const steadyReadings = refs.map(async (ref) => await eventsOf(steady, ref));
+    for (const ref of refs) await printed(steady, ref, "line-2\n");
+
+    const ended = Promise.all(steadyReadings).then(() => true);
+    const parts = new Map(refs.map((ref): [string, JobEvent[]] => [ref, []]));
+    let rotations = 0;
+    while (!(await Promise.race([ended, pause(0, false)]))) {
+      const before = beside.authority;
+      await rotate(await authorityFor(before));
+      rotations += 1;
+      // A client of the authority before is still let in, and what the steady readers dial with is renewed.
+      const late = new RemoteAgent(
+        await beside.endpoint({ ...(await aClient(before)), ca: beside.authority.bundle }),
+      );
       await late.info();
       late.close();
-      remote.renew(await beside.endpoint(material(client)));
+      steady.renew(await beside.endpoint(await aClient(beside.authority)));
+      // Readers that come with the certificates of now, and go on where the last one ended.
+      const reader = new RemoteAgent(await beside.endpoint(await aClient(beside.authority)));
+      for (const [ref, seen] of parts) await readUpToNow(reader, ref, seen);
+      reader.close();
     }
-    const { certificate: cert, key } = await issueClient(old, new Date());
-    await refused({ cert, key }, broken);
-    for (const [at, events] of (await Promise.all(readings)).entries()) {
-      const last = events.at(-1);
-      assert.equal(last?.kind === "finished" && last.outcome.kind, "succeeded", refs[at]);
-      const offsets = events.map(({ offset }) => offset);
-      assert.deepEqual(
-        offsets,
-        offsets.map((_, index) => index),
-      );
-      assert.match(outputOf(events), /line-100\n/);
-      await remote.acknowledge(refs[at] ?? "");
+    assert.ok(rotations >= 3, `${rotations} rotations`);
+
+    const last = new RemoteAgent(await beside.endpoint(await aClient(beside.authority)));
+    for (const [at, steadily] of (await Promise.all(steadyReadings)).entries()) {
+      const ref = refs[at] ?? "";
+      const seen = parts.get(ref) ?? [];
+      // Who asks for what comes after the end is told of the end again.
+      if (seen.at(-1)?.kind !== "finished")
+        seen.push(...(await eventsOf(last, ref, (seen.at(-1)?.offset ?? -1) + 1)));
+      for (const events of [steadily, seen]) {
+        const end = events.at(-1);
+        assert.equal(end?.kind === "finished" && end.outcome.kind, "succeeded", ref);
+        assert.deepEqual(
+          events.map(({ offset }) => offset),
+          events.map((_, index) => index),
+        );
+        assert.deepEqual(outputOf(events).match(/line-\d+(?=\n)/g), lines, "each line, once");
+      }
+      await last.acknowledge(ref);
     }
+    last.close();
+    steady.close();
+
+    await refused(await aClient(gone), /certificate|issuer/i);
+    await refused({ ...(await aClient(gone)), ca: beside.authority.bundle }, broken);
+    await logged(/UNABLE_TO|SELF_SIGNED/);
+    await refused({ ...first, ca: beside.authority.bundle }, broken);
+    await logged(/CERT_HAS_EXPIRED|UNABLE_TO|SELF_SIGNED/);
   });
 });
+
+/** Adds to `seen` what the agent has by now and the reader has not seen. */
+async function readUpToNow(reader: RemoteAgent, ref: string, seen: JobEvent[]): Promise<void> {
+  const job = (await reader.list()).find((one) => one.ref === ref);
+  const from = (seen.at(-1)?.offset ?? -1) + 1;
+  if (job === undefined || job.nextOffset <= from) return;
+  const cut = new AbortController();
+  for await (const event of reader.attach(ref, from, cut.signal)) {
+    seen.push(event);
+    if (event.offset + 1 >= job.nextOffset) cut.abort();
+  }
+}
