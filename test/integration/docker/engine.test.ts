@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
+import type { BuilderSpecInput } from "../../../src/api/v1alpha1/index.ts";
 import { forEngine } from "../../../src/buildrun/plan/engine.ts";
 import { choose } from "../../../src/placement/choose.ts";
 import { connect, filesync, inMemoryTree } from "../../../src/buildkit/index.ts";
@@ -22,6 +23,8 @@ import {
 import { soon } from "../builder/kiln.ts";
 import { kiln } from "../cli/kiln.ts";
 import { image, type Scene, scene } from "./engine.ts";
+
+type Nodes = NonNullable<BuilderSpecInput["nodes"]>;
 
 /** What the docker program's `system dial-stdio` does: standard input and output become the engine's socket. */
 function dialStdio(socket: string): string {
@@ -190,18 +193,17 @@ describe("a Docker engine", function () {
 
   it("and others are nodes of one Builder, each with its driver and platforms", async () => {
     const name = await namespace();
-    await world.kiln.builder(name, {
-      nodes: [
-        { name: "engine", docker: socket(), platforms: ["linux/amd64"] },
-        {
-          name: "theirs",
-          remote: { endpoint: "docker-container://theirs", engine: secure() },
-          platforms: ["linux/riscv64"],
-        },
-        { name: "found", remote: { endpoint: other.address } },
-        { name: "gone", remote: { endpoint: "unix:///none.sock" } },
-      ],
-    });
+    const nodes: Nodes = [
+      { name: "engine", docker: socket(), platforms: ["linux/amd64"] },
+      {
+        name: "theirs",
+        remote: { endpoint: "docker-container://theirs", engine: secure() },
+        platforms: ["linux/riscv64"],
+      },
+      { name: "found", remote: { endpoint: other.address } },
+      { name: "gone", remote: { endpoint: "unix:///none.sock" } },
+    ];
+    await world.kiln.builder(name, { nodes });
     const status = await world.kiln.becomes(
       name,
       "True InstancesReady",
@@ -238,6 +240,17 @@ describe("a Docker engine", function () {
     assert.deepEqual(answers, ["theirs", "found"]);
     assert.equal(placed("windows/amd64").kind, "wait");
     assert.deepEqual(status.instances?.find((one) => one.name === "theirs")?.fixedPlatforms, true);
+    // As `docker buildx create --leave` does.
+    await world.kiln.builder(name, { nodes: nodes.slice(0, 3) });
+    const left = await world.kiln.becomes(
+      name,
+      "True InstancesReady",
+      ({ totalInstances }) => totalInstances === 3,
+    );
+    assert.deepEqual(
+      left.instances?.map((one) => one.name),
+      ["engine", "theirs", "found"],
+    );
   });
 
   const addresses: readonly (readonly [string, () => readonly string[]])[] = [

@@ -1,9 +1,15 @@
-// The options of buildx's kubernetes driver (v0.38, driver/kubernetes/factory.go), in the order of its
-// code; the field of a Builder that means the same; and the effect of it on what Kiln makes.
+// The options of buildx's drivers (v0.38, driver/*/factory.go), in the order of its code; the field of a Builder that means
+// the same; and the test that sees the effect of it on a real object or daemon. `node scripts/buildx-options.ts` prints it.
 
 import type { BuilderSpecInput } from "../../../src/api/v1alpha1/index.ts";
 
 type Kubernetes = NonNullable<BuilderSpecInput["kubernetes"]>;
+
+/** A test: its file, from the root of the repository, and its title, or its name in the table of the file. */
+export interface NamedTest {
+  readonly file: string;
+  readonly title: string;
+}
 
 /** One option. */
 export interface BuildxOption {
@@ -11,13 +17,46 @@ export interface BuildxOption {
   readonly option: string;
   /** Of a Builder, from its root. */
   readonly field: string;
-  /** A Builder that sets it, and where in the workload that is seen; none: tested elsewhere, by name. */
+  /** A Builder that sets it, and where in the workload that is seen. */
   readonly seen?: {
     readonly kubernetes: Kubernetes;
     readonly at: readonly (string | number)[];
     readonly is: unknown;
   };
+  /** Where its effect on what is real is seen. Default, for those with `seen`: `seenBy`. */
+  readonly shown?: NamedTest;
 }
+
+/** Sees each option with `seen` on the object that a real API server holds. */
+const seenBy = "test/integration/builder/buildx-options.test.ts";
+
+/** The test of an option; undefined when it has none. */
+export function testOf({ option, seen, shown }: BuildxOption): NamedTest | undefined {
+  return shown ?? (seen && { file: seenBy, title: `${option} is on the real workload` });
+}
+
+/** What is there of an object below a path; undefined where it ends. */
+export function valueAt(object: unknown, path: readonly (string | number)[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (value as Record<string | number, unknown> | undefined)?.[key],
+    object,
+  );
+}
+
+const shownIn =
+  (file: string) =>
+  (title: string): { readonly shown: NamedTest } => ({ shown: { file, title } });
+const byPolicy = shownIn("test/integration/buildrun/policy.test.ts")(
+  "fails when its result would go nowhere, on a Builder with defaultLoad",
+);
+const byRemote = shownIn("test/integration/builder/remote.test.ts");
+const byContainer = shownIn("test/integration/docker/container.test.ts");
+const byEngine = shownIn("test/integration/docker/engine.test.ts");
+const byKubernetes = shownIn("test/integration/builder/kubernetes.test.ts");
+const allOfContainer = byContainer("has every option of buildx");
+const mutual = byRemote(
+  "over mutual TLS shows version, platforms, labels and GC policy, and can be dialled by runs",
+);
 
 const pod = ["spec", "template", "spec"] as const;
 const container = [...pod, "initContainers", 0] as const;
@@ -130,7 +169,11 @@ export const buildxOptions: readonly BuildxOption[] = [
       is: [{ key: "a", operator: "Exists" }],
     },
   },
-  { option: "loadbalance", field: "spec.kubernetes.loadBalance" },
+  {
+    option: "loadbalance",
+    field: "spec.kubernetes.loadBalance",
+    ...shownIn(seenBy)("loadbalance decides where runs of one repository go"),
+  },
   {
     option: "qemu.install",
     field: "spec.kubernetes.qemu.install",
@@ -149,7 +192,7 @@ export const buildxOptions: readonly BuildxOption[] = [
       is: "mine:1",
     },
   },
-  { option: "default-load", field: "spec.defaultLoad" },
+  { option: "default-load", field: "spec.defaultLoad", ...byPolicy },
   {
     option: "timeout",
     field: "spec.kubernetes.startupTimeout",
@@ -170,30 +213,86 @@ export const buildxOptions: readonly BuildxOption[] = [
   },
 ];
 
-/** Of the remote driver (driver/remote/factory.go); what each does is seen in remote.test.ts of test/integration. */
+/** Of the remote driver (driver/remote/factory.go). */
 export const remoteOptions: readonly BuildxOption[] = [
-  { option: "cacert", field: "spec.remote.tls.secretRef" },
-  { option: "cert", field: "spec.remote.tls.secretRef" },
-  { option: "key", field: "spec.remote.tls.secretRef" },
-  { option: "servername", field: "spec.remote.tls.serverName" },
-  { option: "default-load", field: "spec.defaultLoad" },
+  { option: "cacert", field: "spec.remote.tls.secretRef", ...mutual },
+  { option: "cert", field: "spec.remote.tls.secretRef", ...mutual },
+  { option: "key", field: "spec.remote.tls.secretRef", ...mutual },
+  {
+    option: "servername",
+    field: "spec.remote.tls.serverName",
+    ...byRemote("is not trusted under another server name"),
+  },
+  { option: "default-load", field: "spec.defaultLoad", ...byPolicy },
 ];
 
-/** Of the docker-container driver (driver/docker-container/factory.go); seen on an engine in test/integration/docker. */
+/** Of the docker-container driver (driver/docker-container/factory.go). */
 export const containerOptions: readonly BuildxOption[] = [
-  { option: "image", field: "spec.dockerContainer.image" },
-  { option: "network", field: "spec.dockerContainer.network" },
-  { option: "memory", field: "spec.dockerContainer.memory" },
-  { option: "memory-swap", field: "spec.dockerContainer.memorySwap" },
-  { option: "cpu-period", field: "spec.dockerContainer.cpuPeriod" },
-  { option: "cpu-quota", field: "spec.dockerContainer.cpuQuota" },
-  { option: "cpu-shares", field: "spec.dockerContainer.cpuShares" },
-  { option: "cpuset-cpus", field: "spec.dockerContainer.cpusetCpus" },
-  { option: "cpuset-mems", field: "spec.dockerContainer.cpusetMems" },
-  { option: "cgroup-parent", field: "spec.dockerContainer.cgroupParent" },
-  { option: "restart-policy", field: "spec.dockerContainer.restartPolicy" },
-  { option: "default-load", field: "spec.defaultLoad" },
-  { option: "env.NAME", field: "spec.dockerContainer.env" },
-  { option: "provenance-add-gha", field: "spec.dockerContainer.githubContext" },
-  { option: "allow-untrusted-image", field: "spec.dockerContainer.allowUntrustedImage" },
+  { option: "image", field: "spec.dockerContainer.image", ...allOfContainer },
+  { option: "network", field: "spec.dockerContainer.network", ...allOfContainer },
+  { option: "memory", field: "spec.dockerContainer.memory", ...allOfContainer },
+  { option: "memory-swap", field: "spec.dockerContainer.memorySwap", ...allOfContainer },
+  { option: "cpu-period", field: "spec.dockerContainer.cpuPeriod", ...allOfContainer },
+  { option: "cpu-quota", field: "spec.dockerContainer.cpuQuota", ...allOfContainer },
+  { option: "cpu-shares", field: "spec.dockerContainer.cpuShares", ...allOfContainer },
+  { option: "cpuset-cpus", field: "spec.dockerContainer.cpusetCpus", ...allOfContainer },
+  { option: "cpuset-mems", field: "spec.dockerContainer.cpusetMems", ...allOfContainer },
+  { option: "cgroup-parent", field: "spec.dockerContainer.cgroupParent", ...allOfContainer },
+  { option: "restart-policy", field: "spec.dockerContainer.restartPolicy", ...allOfContainer },
+  { option: "default-load", field: "spec.defaultLoad", ...byPolicy },
+  { option: "env.NAME", field: "spec.dockerContainer.env", ...allOfContainer },
+  { option: "provenance-add-gha", field: "spec.dockerContainer.githubContext", ...allOfContainer },
+  {
+    option: "allow-untrusted-image",
+    field: "spec.dockerContainer.allowUntrustedImage",
+    ...byContainer("buildkitd ends"),
+  },
 ];
+
+/** Flags of `docker buildx create` besides `--driver-opt`. */
+export const createFlags: readonly BuildxOption[] = [
+  {
+    option: "--name",
+    field: "metadata.name",
+    ...byKubernetes(
+      "is made of objects that it owns, and of a certificate that all of the namespace share",
+    ),
+  },
+  {
+    option: "--driver",
+    field: "spec.kubernetes",
+    ...byKubernetes(
+      "turns from ReplicaSet to StatefulSet and to a remote daemon, and leaves nothing of what it was",
+    ),
+  },
+  {
+    option: "--bootstrap",
+    field: "spec.kubernetes",
+    ...byKubernetes("is Ready when BuildKit answers over mutual TLS, and not when it stops"),
+  },
+  ...["--append", "--leave", "--node", "--platform"].map((option) => ({
+    option,
+    field: option === "--platform" ? "spec.nodes.platforms" : "spec.nodes",
+    ...byEngine("and others are nodes of one Builder, each with its driver and platforms"),
+  })),
+  {
+    option: "--buildkitd-config",
+    field: "spec.buildkitd.config",
+    ...shownIn("test/e2e/options.test.ts")("has the label of its text"),
+  },
+  {
+    option: "--buildkitd-flags",
+    field: "spec.allow.entitlements",
+    ...shownIn("test/integration/builder/config.test.ts")(
+      'grants ${allowed.join() || "nothing"} when that is allowed',
+    ),
+  },
+];
+
+/** All of them, by driver. */
+export const optionsByDriver: Readonly<Record<string, readonly BuildxOption[]>> = {
+  kubernetes: buildxOptions,
+  remote: remoteOptions,
+  "docker-container": containerOptions,
+  "docker buildx create": createFlags,
+};
