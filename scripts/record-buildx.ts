@@ -8,9 +8,6 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { promisify } from "node:util";
-import { toJson } from "@bufbuild/protobuf";
-import { SolveRequestSchema as ControlSolve } from "../src/gen/moby/buildkit/v1/control_pb.ts";
-import { SolveRequestSchema as BridgeSolve } from "../src/gen/moby/buildkit/v1/frontend/gateway_pb.ts";
 import {
   binary,
   blobStore,
@@ -29,6 +26,7 @@ import {
   wordsOf,
 } from "../test/unit/buildrun/buildx-cases.ts";
 import { ghaCache } from "../test/integration/buildrun/gha-cache.ts";
+import { bridgeOf, controlOf, normalised, type Places, replaced } from "./recording.ts";
 import { type Recorded, type RecordingEndpoint, recordingEndpoint } from "./recording-endpoint.ts";
 
 const run = promisify(execFile);
@@ -40,11 +38,6 @@ const dockerfile = "FROM scratch AS base\nCOPY Dockerfile /\nFROM base AS releas
 
 /** A buildkitd that grants less refuses the line before the second request. */
 const rights = 'insecure-entitlements = ["network.host", "security.insecure", "device"]';
-
-/** What a line says → what stands for it while it is recorded. */
-type Places = Readonly<Record<string, string>>;
-
-type Attrs = Record<string, unknown>;
 
 function write(folder: string, files: Readonly<Record<string, string>>): void {
   for (const [name, text] of Object.entries(files)) {
@@ -107,32 +100,6 @@ async function fileServer(file: string): Promise<{ host: string; stop: () => voi
   return { host: `127.0.0.1:${port}`, stop: () => server.close() };
 }
 
-function replaced(text: string, pairs: readonly (readonly [string, string])[]): string {
-  return pairs.reduce((at, [from, to]) => at.replaceAll(from, to), text);
-}
-
-/** JSON with sorted keys, and the places of the recording replaced by the names in the line. */
-function normalised(value: unknown, places: Places): string {
-  const sorted = (_: string, at: unknown) =>
-    at !== null && typeof at === "object" && !Array.isArray(at)
-      ? Object.fromEntries(Object.entries(at).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : at;
-  const pairs = Object.entries(places).map(([name, real]) => [real, name] as const);
-  return replaced(JSON.stringify(value, sorted, 2), pairs);
-}
-
-/** Without what names this one build, this builder and this commit. */
-function nameless(message: Attrs): Attrs {
-  const known = { ref: "<ref>", session: "<session>" };
-  const attrs = (message["frontendAttrs"] ?? message["frontendOpt"] ?? {}) as Attrs;
-  for (const [key, value] of Object.entries(attrs)) {
-    if (key.startsWith("sharedkey:")) attrs[key] = String(value).replace(/:[0-9a-f]+$/, ":<node>");
-    if (key === "vcs:revision") attrs[key] = "<commit>";
-  }
-  const named = Object.entries(known).filter(([key]) => key in message);
-  return { ...message, ...Object.fromEntries(named) };
-}
-
 function recordingOf(line: BuildxCase, recorded: Recorded): Record<string, unknown> {
   // Besides the build, buildx looks by an internal solve what the daemon can, and in a git repository for a policy.
   // A question instead of a build is internal, too: it is the last.
@@ -146,8 +113,8 @@ function recordingOf(line: BuildxCase, recorded: Recorded): Record<string, unkno
   return {
     buildx: versionOf("buildx"),
     line: lineOf(line),
-    control: nameless(toJson(ControlSolve, first) as Attrs),
-    bridge: nameless(toJson(BridgeSolve, frontend) as Attrs),
+    control: controlOf(first),
+    bridge: bridgeOf(frontend),
   };
 }
 

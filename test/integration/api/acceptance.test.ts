@@ -6,7 +6,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { apiVersion, kinds } from "../../../src/api/kinds.ts";
-import { parseBuilder, parseBuildRun, parseClusterBuilder } from "../../../src/api/parse.ts";
+import {
+  parseBuilder,
+  parseBake,
+  parseBuildRun,
+  parseClusterBuilder,
+} from "../../../src/api/parse.ts";
 import { kubectl } from "../../cluster/index.ts";
 import { everyDaemonField, everyPodField } from "./every-field.ts";
 import { builder, clusterBuilder, type Manifest, pods, remote, run } from "./manifests.ts";
@@ -16,6 +21,7 @@ const parsers: Readonly<Record<string, (value: unknown) => unknown>> = {
   Builder: parseBuilder,
   ClusterBuilder: parseClusterBuilder,
   BuildRun: parseBuildRun,
+  Bake: parseBake,
 };
 
 const fullRun = run({

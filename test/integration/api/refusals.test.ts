@@ -5,11 +5,13 @@ import assert from "node:assert/strict";
 import { kinds } from "../../../src/api/kinds.ts";
 import {
   InvalidResource,
+  parseBake,
   parseBuilder,
   parseBuildRun,
   parseClusterBuilder,
 } from "../../../src/api/parse.ts";
 import { type Manifest, type Refusal, run } from "./manifests.ts";
+import { bakes } from "./refused-bakes.ts";
 import { builders } from "./refused-builders.ts";
 import { contexts } from "./refused-contexts.ts";
 import { places } from "./refused-places.ts";
@@ -26,6 +28,7 @@ const cases: readonly Refusal[] = [
   ...builders,
   ...drivers,
   ...places,
+  ...bakes,
 ];
 
 /** Rules over several fields or entries: the API server holds them, the parser need not. */
@@ -93,12 +96,15 @@ const serverOnly: ReadonlySet<string> = new Set([
   "a Builder with a dot in its name",
   "a Builder with a long name",
   "a ClusterBuilder with a long name",
+  "intermediates with a tag",
+  "a Bake with a long name",
 ]);
 
 const parsers: Readonly<Record<string, (value: unknown) => unknown>> = {
   Builder: parseBuilder,
   ClusterBuilder: parseClusterBuilder,
   BuildRun: parseBuildRun,
+  Bake: parseBake,
 };
 
 describe("the parser refuses what the API server refuses in one field", () => {

@@ -1,5 +1,6 @@
 // Which calls of `docker buildx bake --print` are recorded, and which of its overrides. scripts/record-bake.ts runs them with
-// the real buildx; printed.test.ts holds what Kiln makes of a file to what buildx prints.
+// the real buildx; printed.test.ts holds what Kiln makes of a file to what buildx prints, requests.test.ts the requests of
+// its BuildRuns to those of buildx.
 
 /** One call. */
 export interface PrintedCase {
@@ -88,5 +89,15 @@ export const printedCases: readonly PrintedCase[] = [
       "web.ssh=",
     ],
   },
+  { name: "requests", file: "requests.hcl", targets: ["*"] },
   { name: "secrets", file: shop, targets: ["web"], set: ["web.secret.npm=env=TOKEN"] },
+];
+
+/** The file whose targets are built by the real buildx, one by one, while its requests are recorded. */
+export const requestFile = "requests.hcl";
+
+/** Its targets. */
+export const requestTargets: readonly string[] = [
+  ...["plain", "args", "git", "inline", "stage", "no-cache", "steps", "mounts", "attest"],
+  ...["attest-none", "push", "image", "named", "files", "cache", "check", "linked"],
 ];

@@ -12,15 +12,20 @@ function printed(name: string): BakeFile {
   return readBakeText(readFileSync(new URL(`printed/${name}.json`, import.meta.url), "utf8"));
 }
 
+/** Whether the recording "all" has what this call chooses from. */
+function isWhole(file: string, targets: readonly string[]): boolean {
+  return file === "shop.hcl" && targets.length > 0;
+}
+
 /** Rights are a set. */
 function unordered(target: BakeTarget | undefined) {
   return { ...target, entitlements: target?.entitlements.toSorted() };
 }
 
 describe("a Bake file", () => {
-  for (const { name, targets = [], set = [] } of printedCases)
+  for (const { name, file, targets = [], set = [] } of printedCases)
     it(`is built as buildx prints it: ${name}`, () => {
-      const ours = chosen(overridden(printed(targets.length === 0 ? name : "all"), set), targets);
+      const ours = chosen(overridden(printed(isWhole(file, targets) ? "all" : name), set), targets);
       const theirs = printed(name).targets;
       assert.deepEqual(ours.map((one) => one.name).toSorted(), [...theirs.keys()].toSorted());
       for (const { name: target, target: built } of ours)

@@ -11,6 +11,7 @@ import { SolveRequestSchema } from "../../../src/gen/moby/buildkit/v1/control_pb
 import { versionOf } from "../../cluster/base/binaries.ts";
 import { type BuildxCase, buildxCases, lineOf } from "./buildx-cases.ts";
 import { type Difference, explained } from "./buildx-differences.ts";
+import { differencesOf, flat, sorted } from "./request-fields.ts";
 import { aRun } from "./fixture.ts";
 
 const folder = new URL("recorded/", import.meta.url);
@@ -42,55 +43,6 @@ function requestOf({ spec }: BuildxCase): JsonObject {
   const frontendAttrs = withBuilderId(request.frontendAttrs, "kiln:builder");
   const wire = wireRequest({ ...request, frontendAttrs, ref: "<ref>" }, "<session>");
   return toJson(SolveRequestSchema, create(SolveRequestSchema, wire)) as JsonObject;
-}
-
-type Flat = ReadonlyMap<string, string>;
-
-/** A list in an attribute, whose order says nothing, as leaves of its own. */
-function attested(path: string, value: string): [path: string, leaf: string][] {
-  const fields = value.split(",").filter((field) => field !== "");
-  return [
-    [path, ""],
-    ...fields.map((field): [string, string] => {
-      const [key = "", ...rest] = field.split("=");
-      return [`${path}.${key}`, rest.join("=")];
-    }),
-  ];
-}
-
-/** Every leaf of a request by its path; an empty object is as good as none. */
-function leaves(value: unknown, path: string): [path: string, leaf: string][] {
-  if (path.startsWith("frontendAttrs.attest:")) return attested(path, String(value));
-  if (path === "frontendAttrs.cache-imports" && typeof value === "string")
-    return leaves(JSON.parse(value), path);
-  if (value === null || typeof value !== "object") return [[path, String(value)]];
-  return Object.entries(value).flatMap(([key, at]) =>
-    leaves(at, path === "" ? key : `${path}.${key}`),
-  );
-}
-
-function flat(request: JsonObject): Flat {
-  return new Map(leaves(request, ""));
-}
-
-function differencesOf(buildx: Flat, kiln: Flat): Difference[] {
-  const paths = new Set([...buildx.keys(), ...kiln.keys()]);
-  return [...paths].flatMap((path) => {
-    const theirs = buildx.get(path);
-    const ours = kiln.get(path);
-    if (theirs === ours) return [];
-    return [
-      {
-        path,
-        ...(theirs === undefined ? {} : { buildx: theirs }),
-        ...(ours === undefined ? {} : { kiln: ours }),
-      },
-    ];
-  });
-}
-
-function sorted(differences: readonly Difference[]): Difference[] {
-  return differences.toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 function expectedIn(name: string): readonly Difference[] {
