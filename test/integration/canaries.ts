@@ -56,6 +56,9 @@ export function formsOf(canary: string): string[] {
     encodeURIComponent(canary),
     JSON.stringify(canary).slice(1, -1),
     JSON.stringify(JSON.stringify(canary)).slice(3, -3),
+    // As Go writes JSON.
+    JSON.stringify(canary).slice(1, -1).replaceAll("&", "\\u0026"),
+    JSON.stringify(JSON.stringify(canary).replaceAll("&", "\\u0026")).slice(3, -3),
   ];
 }
 
