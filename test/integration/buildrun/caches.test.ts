@@ -1,5 +1,6 @@
 // Caches of every kind, between two buildkitds that share nothing else: what one has written the other reads instead of
-// running the step again. Servers are real but GitHub's, which no one can run: that one speaks its protocol.
+// running the step again. Servers are real but GitHub's, which no one can run: those speak its protocols, and the second
+// keeps its bytes in a real blob server.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
@@ -19,6 +20,7 @@ import {
 import { aDaemon, build, builderOf, inline, secret, succeeds } from "./daemon.ts";
 import { instanceAt } from "./fleet.ts";
 import { type GhaCache, ghaCache } from "./gha-cache.ts";
+import { ghaCacheV2 } from "./gha-cache-v2.ts";
 import { startKiln } from "./kiln.ts";
 
 const random = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /made\n";
@@ -29,6 +31,7 @@ describe("the caches of a run", () => {
   let s3: ObjectStore;
   let azure: BlobStore;
   let github: GhaCache;
+  let githubV2: GhaCache;
   let folder: string;
 
   before(async () => {
@@ -40,9 +43,10 @@ describe("the caches of a run", () => {
       mkdtemp(path.join(os.tmpdir(), "kiln-caches-")),
     ]);
     s3.bucket("caches");
+    githubV2 = await ghaCacheV2(azure);
   });
   after(async () => {
-    await Promise.all([other.stop(), s3.stop(), azure.stop(), github.stop()]);
+    await Promise.all([other, s3, azure, github, githubV2].map((one) => one.stop()));
     await rm(folder, { recursive: true });
   });
   beforeEach(async () => {
@@ -50,6 +54,7 @@ describe("the caches of a run", () => {
     await secret(daemon, "bucket", login);
     await secret(daemon, "account", { AZURE_STORAGE_KEY: azure.key });
     await secret(daemon, "workflow", { ACTIONS_RUNTIME_TOKEN: github.token });
+    await secret(daemon, "workflow-2", { ACTIONS_RUNTIME_TOKEN: githubV2.token });
   });
 
   /** From now on runs go to this daemon, by an agent that keeps local caches. */
@@ -90,13 +95,23 @@ describe("the caches of a run", () => {
       ref: "main",
       layers: true,
     }),
+    "gha, second version": () => ({
+      cache: {
+        urlV2: githubV2.url,
+        scope: "main",
+        credentials: { secretRef: { name: "workflow-2" } },
+      },
+      ref: "main",
+      layers: true,
+    }),
     local: () => ({ cache: { name: "main" }, ref: "main", layers: true }),
   };
 
-  for (const [type, of] of Object.entries(kinds))
-    it(`are written and read by kind: ${type}`, async () => {
+  for (const [name, of] of Object.entries(kinds))
+    it(`are written and read by kind: ${name}`, async () => {
       const { cache, ref, layers } = of();
-      const dockerfile = `${random}RUN echo ${type} > /kind\n`;
+      const [type = ""] = name.split(",");
+      const dockerfile = `${random}RUN echo '${name}' > /kind\n`;
       await moveTo(daemon.buildkitd);
       const spec = inline(dockerfile, { cache: { to: [{ [type]: { ...cache, mode: "max" } }] } });
       const first = await succeeds(daemon, { ...spec, noCache: true });
@@ -106,6 +121,9 @@ describe("the caches of a run", () => {
         [type, ref, true],
         JSON.stringify(first),
       );
+      if (type !== name)
+        // By signed addresses its bytes went to the blob server.
+        assert.ok(githubV2.keys().some((key) => key.startsWith("buildkit-blob-")));
       if (layers) assert.ok((written?.layers ?? 0) > 0, JSON.stringify(written));
       const condition = first.conditions?.find((one) => one.type === "CacheExported");
       assert.deepEqual([condition?.status, condition?.reason], ["True", "Exported"]);
@@ -117,7 +135,7 @@ describe("the caches of a run", () => {
       assert.deepEqual([read?.type, read?.ref, read?.ok], [type, ref, true], JSON.stringify(read));
       assert.ok((second.cache?.cached ?? 0) >= 2, JSON.stringify(second.cache));
       const text = JSON.stringify([first, second]);
-      for (const value of [s3.secretKey, azure.key, github.token])
+      for (const value of [s3.secretKey, azure.key, github.token, githubV2.token])
         assert.equal(text.includes(value), false, "a credential in status");
     });
 

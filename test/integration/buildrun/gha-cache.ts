@@ -24,14 +24,16 @@ interface Entry {
 
 const api = "/_apis/artifactcache/";
 
-function tokenOf(): string {
+/** A token as a workflow has it. */
+export function tokenOf(): string {
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const now = Math.floor(Date.now() / 1000);
   const ac = JSON.stringify([{ Scope: "refs/heads/main", Permission: 3 }]);
   return `${part({ alg: "HS256", typ: "JWT" })}.${part({ ac, nbf: now - 60, exp: now + 3600 })}.c2lnbmVk`;
 }
 
-async function bodyOf(request: http.IncomingMessage): Promise<Buffer> {
+/** All of a request. */
+export async function bodyOf(request: http.IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
