@@ -41,8 +41,8 @@ export interface Daemon {
 export interface DaemonOptions {
   /** More registries (address:port) that speak plain HTTP. */
   readonly insecure?: () => Promise<readonly string[]>;
-  /** TOML for buildkitd. */
-  readonly config?: string;
+  /** TOML for buildkitd; asked for after `insecure`. */
+  readonly config?: string | (() => string);
 }
 
 const role = resourceType<KubeObject & { rules: unknown }>({
@@ -63,12 +63,13 @@ export function aDaemon(o: DaemonOptions = {}): Daemon {
   const daemon = {} as Daemon;
   before(async () => {
     const insecure = (await o.insecure?.()) ?? [];
+    const config = typeof o.config === "function" ? o.config() : o.config;
     daemon.registry = await registry();
     [daemon.server, daemon.buildkitd] = await Promise.all([
       startServer(),
       buildkitd({
         insecureRegistries: [daemon.registry.host, ...insecure],
-        ...(o.config === undefined ? {} : { config: o.config }),
+        ...(config === undefined ? {} : { config }),
       }),
     ]);
   });

@@ -22,14 +22,7 @@ import { aDaemon, build, builderOf, image, inline, secret, succeeds } from "./da
 import { instanceAt } from "./fleet.ts";
 import { type FrontendContext, frontendContext } from "./frontend-context.ts";
 import { startKiln } from "./kiln.ts";
-
-/** An address of this machine that is no loopback: there BuildKit insists on TLS. */
-function outerAddress(): string {
-  const all = Object.values(os.networkInterfaces()).flatMap((of) => of ?? []);
-  const found = all.find(({ internal, family }) => !internal && family === "IPv4");
-  assert.ok(found !== undefined, "this machine has an address of its own");
-  return found.address;
-}
+import { outerAddress } from "./outer-address.ts";
 
 describe("rare reasons of a run", () => {
   let distrusted: Registry;
