@@ -141,6 +141,7 @@ function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches
     log,
     metrics,
     agents,
+    image: config.agentImage,
     fleet: builders.fleet,
     concurrency: config.concurrency,
   });

@@ -16,5 +16,11 @@ export {
   type BuildersOptions,
   createBuilders,
 } from "./slice.ts";
+export {
+  type ClientCertificate,
+  issueClient,
+  issueServer,
+  newAuthority,
+} from "./pki/authority.ts";
 export { rules } from "./rbac.ts";
 export { specFault } from "./spec-fault.ts";

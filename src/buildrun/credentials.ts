@@ -8,6 +8,7 @@ import { isApiError } from "../kube/errors.ts";
 import {
   type ConfigMap,
   configMaps,
+  persistentVolumeClaims,
   type ResourceType,
   type Secret,
   secrets,
@@ -84,6 +85,7 @@ export async function readCredentials(
     Promise.all(needs.hidden.map((need) => hiddenAttrs(need, reader))),
     Promise.all(needs.archives.map((need) => archiveLogin(need, reader))),
     Promise.all(needs.values.map((need) => readValue(need, reader))),
+    Promise.all(needs.claims.map((name) => read(persistentVolumeClaims, name, reader))),
   ]);
   const plain = args.filter(({ kind }) => kind === "configMap");
   const fromSecrets = args.filter(({ kind }) => kind === "secret");

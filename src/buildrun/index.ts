@@ -15,6 +15,7 @@ import type { Priority } from "../runtime/queue.ts";
 import { defaultLimits, openAttempt, type RunLimits } from "./reconcile/attempts.ts";
 import { Dependents } from "./reconcile/dependents.ts";
 import { wholeOf } from "./parts/act-parts.ts";
+import { claimWriters } from "./places/writers.ts";
 import { QueueBook } from "./queue.ts";
 import { reconcile, type ReconcileDeps } from "./reconcile/reconcile.ts";
 import { Solves } from "./solves.ts";
@@ -31,6 +32,8 @@ export interface BuildRunsOptions {
   readonly client: KubeClient;
   readonly fleet: Fleet;
   readonly agents: Agents;
+  /** Kiln's own, for pods that write outputs. */
+  readonly image: string;
   readonly events: EventSink;
   readonly log: Logger;
   readonly metrics?: ControllerMetrics;
@@ -58,13 +61,15 @@ export function buildRuns(o: BuildRunsOptions): BuildRuns {
   const ring = (key: string): void => controller.add(key);
   const book = new QueueBook((builder) => book.next(builder, 2).forEach(ring));
   const solves = new Solves({ agents: o.agents, clock, log: o.log, progressEveryMs, ring });
+  const now = (): Date => new Date(clock.now());
   const deps: ReconcileDeps = {
     ...o,
+    writers: claimWriters({ client: o.client, image: o.image, now }),
     book,
     solves,
     notes: new Map(),
     limits: { ...defaultLimits, ...o.limits },
-    now: () => new Date(clock.now()),
+    now,
   };
   const controller = new Controller({
     name: "buildrun",

@@ -1,6 +1,7 @@
 // From a plan to a job that can be sent: endpoint and credentials are read and sealed.
 
 import type { SolveFailure } from "../agent/agent.ts";
+import { placeAttr, placeOf as placeAt } from "../agent/outputs/places.ts";
 import { Sealed } from "../agent/sealed.ts";
 import type { BuildRun } from "../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../buildkit/index.ts";
@@ -12,13 +13,16 @@ import { withBuilderId } from "./plan/attest-attrs.ts";
 import { forEngine } from "./plan/engine.ts";
 import { knownHostsRule } from "./plan/source-rules.ts";
 import type { SolvePlan } from "./plan/plan.ts";
+import type { ClaimWriters } from "./places/writers.ts";
+import { refOf } from "./reconcile/attempts.ts";
 import { failureOf } from "./status/failure.ts";
-import type { BuilderView, Prepared, RunWorld } from "./reconcile/world.ts";
+import type { BuilderView, Prepared, RunWorld, Unready } from "./reconcile/world.ts";
 
 /** Where to read from. */
 export interface PrepareSources {
   readonly client: KubeClient;
   readonly fleet: Fleet;
+  readonly writers: ClaimWriters;
 }
 
 /** Reads only what the run names in the cluster, to find out early what is missing. */
@@ -42,28 +46,56 @@ export async function prepare(
     builder,
     instance,
     others,
+    number,
   }: {
     readonly plan: SolvePlan;
     readonly builder: BuilderView;
     readonly instance: string;
     readonly others: RunWorld["others"];
+    readonly number: number;
   },
   from: PrepareSources & { readonly signal: AbortSignal },
-): Promise<Prepared | SolveFailure> {
+): Promise<Prepared | Unready | SolveFailure> {
   return await attempted(async () => {
     const [credentials, place] = await Promise.all([
       readCredentials(plan.needs, accountOf(run), from.client, from.signal),
       from.fleet.place(builder.ref, instance, from.signal),
     ]);
+    const writer = await from.writers.ready(run, refOf(run, number), from.signal);
+    if (writer?.kind === "starting") return podStarting(writer.message);
     const { hints, knownHosts: _, attrs, ...read } = credentials;
     const { endpoint } = place;
-    const materials = new Sealed({ endpoint, ...read });
+    const hidden = [...read.hidden, ...(writer?.hidden ?? [])];
+    const materials = new Sealed({ endpoint, ...read, hidden });
     const request = withKnownHosts(plan, credentials);
     const ofPart = { ...request.frontendAttrs, ...attrs, ...imagesOf(plan, others) };
     const frontendAttrs = withBuilderId(ofPart, builderId(builder.ref));
     const { engine } = builder.instances.find(({ id }) => id === instance) ?? {};
-    const asked = { ...request, frontendAttrs };
+    const exporters = withAddress(request.exporters, writer?.address);
+    const asked = { ...request, frontendAttrs, exporters };
     return { place, request: engine ? forEngine(asked, engine) : asked, materials, hints };
+  });
+}
+
+/** A pod is there in a few seconds, and its node has its image in a minute. */
+const podRecheckMs = 500;
+
+function podStarting(message: string): Unready {
+  const why = { phase: "Queued", reason: "OutputPodStarting", message, stalled: false } as const;
+  return { why, recheckMs: podRecheckMs };
+}
+
+/** Outputs onto volumes, with the address of the pod that writes them. */
+function withAddress(
+  exporters: SolveRequest["exporters"],
+  address: string | undefined,
+): SolveRequest["exporters"] {
+  if (address === undefined) return exporters;
+  return exporters.map(({ type, attrs }) => {
+    const { [placeAttr]: dest } = attrs;
+    const place = dest === undefined ? undefined : placeAt(dest);
+    if (place?.kind !== "persistentVolumeClaim") return { type, attrs };
+    return { type, attrs: { ...attrs, [placeAttr]: JSON.stringify({ ...place, address }) } };
   });
 }
 

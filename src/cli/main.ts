@@ -9,6 +9,7 @@ import { agentCommand } from "./agent-command.ts";
 import { buildkitCommand } from "./buildkit/command.ts";
 import { controllerCommand } from "./controller-command.ts";
 import { lintCommand } from "./lint-command.ts";
+import { receiveCommand } from "./receive-command.ts";
 import { solveCommand } from "./solve/command.ts";
 
 enableCompileCache();
@@ -17,6 +18,7 @@ await new Command("kiln")
   .version(version, "--version", "print the version")
   .addCommand(controllerCommand())
   .addCommand(agentCommand())
+  .addCommand(receiveCommand(), { hidden: true })
   .addCommand(lintCommand())
   .addCommand(solveCommand())
   .addCommand(buildkitCommand())

@@ -20,13 +20,20 @@ export type OutputPlace =
       readonly name: string;
       /** Key of an archive. */
       readonly key: string;
+    }
+  | {
+      readonly kind: "persistentVolumeClaim";
+      readonly claimName: string;
+      readonly path: string;
+      /** `address:port` of the pod that writes; the run's controller adds it when the pod listens. */
+      readonly address?: string;
     };
 
 /** What one exporter left in its place. */
 export interface FileFacts {
   /** Which exporter of the request. */
   readonly exporter: number;
-  /** `registry/repository:tag@sha256:…`, `s3://bucket/key` or `configmap://name/key`. */
+  /** `registry/repository:tag@sha256:…`, `s3://bucket/key`, `configmap://name/key` or `pvc://claim/path`. */
   readonly location: string;
   /** Of the artifact's manifest, or of the file's bytes; of several files, of what `sha256sum` prints for them. */
   readonly digest?: string;
@@ -34,7 +41,7 @@ export interface FileFacts {
   readonly size: number;
   /** How many files; none for an archive. */
   readonly files?: number;
-  /** Links and devices, which have no place in a bucket or an artifact. */
+  /** Links and devices, which have no place in a bucket, an artifact or a ConfigMap; of a volume, devices. */
   readonly skipped?: number;
   /** Of a ConfigMap, which the controller writes: key → base64. */
   readonly data?: Readonly<Record<string, string>>;
@@ -43,7 +50,12 @@ export interface FileFacts {
 /** The attribute that says it. */
 export const placeAttr = "dest";
 
-const kinds: ReadonlySet<string> = new Set(["artifact", "s3", "configMap"]);
+const kinds: ReadonlySet<string> = new Set([
+  "artifact",
+  "s3",
+  "configMap",
+  "persistentVolumeClaim",
+]);
 
 /** The place in an attribute. Throws KilnError User `OutputPlaceInvalid`. */
 export function placeOf(text: string): OutputPlace {

@@ -11,13 +11,26 @@ export interface TarFile {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+/** Something of the archive that has no bytes. */
+export interface TarEntry {
+  /** As that of a file. */
+  readonly path: string;
+  readonly type: "folder" | "symlink" | "link";
+  /** Of a link: what it says, which may be any text; of a hard link, a clean path. */
+  readonly target: string;
 }
 
 /** What takes the files. */
 export interface TarTarget {
   /** Called for each file before its bytes. */
   open(file: TarFile): Promise<FileSink>;
-  /** A link or a device, which has no bytes. */
+  /** A folder or a link; without it, links are skipped. */
+  entry?(entry: TarEntry): Promise<void>;
+  /** A device, or a link that nobody takes. */
   skipped(path: string): void;
   finish(): Promise<void>;
   abort(): Promise<void>;
@@ -27,6 +40,8 @@ interface Header {
   readonly type: string;
   readonly path: string;
   readonly size: number;
+  readonly mode: number;
+  readonly target: string;
 }
 
 function textAt(block: Buffer, from: number, length: number): string {
@@ -53,8 +68,16 @@ function headerOf(block: Buffer, records: ReadonlyMap<string, string>): Header {
     type: String.fromCharCode(block[156] ?? 0x30),
     path: records.get("path") ?? (prefix === "" ? name : `${prefix}/${name}`),
     size,
+    mode: numberAt(block, 100, 8) & 0o777,
+    target: records.get("linkpath") ?? textAt(block, 157, 100),
   };
 }
+
+const entryTypes: Readonly<Record<string, TarEntry["type"]>> = {
+  "1": "link",
+  "2": "symlink",
+  "5": "folder",
+};
 
 function recordsOf(data: Buffer): Map<string, string> {
   const found = new Map<string, string>();
@@ -156,7 +179,7 @@ class TarReader {
     return true;
   }
 
-  async #begin({ type, path, size }: Header): Promise<void> {
+  async #begin({ type, size, ...header }: Header): Promise<void> {
     this.#left = size;
     this.#padding = (blockBytes - (size % blockBytes)) % blockBytes;
     if (type === "x" || type === "g") {
@@ -164,11 +187,25 @@ class TarReader {
       this.#pax = [];
     } else {
       this.#records = new Map();
+      const { path, mode, target } = header;
+      const kind = entryTypes[type];
       if (type === "0" || type === "\0")
-        this.#sink = await this.#target.open({ path: cleanPath(path), size });
-      else if (type !== "5") this.#target.skipped(path);
+        this.#sink = await this.#target.open({ path: cleanPath(path), size, mode });
+      else if (kind === undefined) this.#target.skipped(path);
+      else await this.#enter({ path, type: kind, target });
     }
     if (size === 0) await this.#end();
+  }
+
+  async #enter({ path, type, target }: TarEntry): Promise<void> {
+    if (this.#target.entry === undefined) {
+      if (type !== "folder") this.#target.skipped(path);
+      return;
+    }
+    // The folder that all is in is there already.
+    if (type === "folder" && /^[./]*$/.test(path)) return;
+    const clean = type === "link" ? cleanPath(target) : target;
+    await this.#target.entry({ path: cleanPath(path), type, target: clean });
   }
 
   async #end(): Promise<void> {

@@ -10,17 +10,18 @@ import {
   type TypedAttrs,
 } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
-import { digestOf } from "../../registry/digest.ts";
 import { repository } from "../../registry/push.ts";
 import { parseReference, referenceText, withDefaultTag } from "../../registry/reference.ts";
 import type { HiddenAttrs, Materials } from "../agent.ts";
-import { type Budget, collector, configMapBytes } from "./collected.ts";
+import { claimSink } from "./claim/sink.ts";
+import { collector, configMapBytes } from "./collected.ts";
 import { type ArtifactWriter, artifactWriter } from "./artifact.ts";
 import { type Bucket, objectTarget } from "./bucket.ts";
 import { inTurn } from "./in-turn.ts";
-import { type Passed, type PieceTarget, piecewise } from "./pieces.ts";
+import { filesSink, followed } from "./files-sink.ts";
+import type { Opening } from "./opening.ts";
+import { type Passed, piecewise } from "./pieces.ts";
 import { type FileFacts, type OutputPlace, placeAttr, placeOf } from "./places.ts";
-import { tarSink } from "./tar-reader.ts";
 
 /** A request whose file outputs have somewhere to go. */
 export interface FileOutputs {
@@ -30,18 +31,6 @@ export interface FileOutputs {
   facts(): FileFacts[];
   /** Why a target broke, in our words: the daemon's own say only that it did. */
   failure(): unknown;
-}
-
-interface Opening {
-  readonly exporter: number;
-  readonly type: string;
-  readonly place: OutputPlace;
-  readonly materials: Materials;
-  readonly signal: AbortSignal;
-  /** Of all ConfigMaps. */
-  readonly budget: Budget;
-  readonly done: (facts: FileFacts) => void;
-  readonly fail: (error: unknown) => void;
 }
 
 const tarType = "application/x-tar";
@@ -96,6 +85,8 @@ function sinkOpener(opening: Opening): () => FileSink {
       return bucketSink(opening, place);
     case "configMap":
       return configMapSink(opening, place);
+    case "persistentVolumeClaim":
+      return claimSink(opening, place);
   }
 }
 
@@ -122,7 +113,7 @@ function artifactSink(
     return () => {
       const writer = open();
       return filesSink(opening, {
-        target: (path) => writer.layer(path, "application/octet-stream"),
+        target: ({ path }) => writer.layer(path, "application/octet-stream"),
         finish: async (made) => await end(writer, made),
       });
     };
@@ -143,7 +134,7 @@ function bucketSink(opening: Opening, place: Extract<OutputPlace, { kind: "s3" }
   if (type === "local")
     return () =>
       filesSink(opening, {
-        target: (path) => objectTarget(bucket, `${place.key}${path}`, signal),
+        target: ({ path }) => objectTarget(bucket, `${place.key}${path}`, signal),
         finish: async (made) => opening.done({ exporter, location, ...made }),
       });
   return () =>
@@ -165,7 +156,7 @@ function configMapSink(
     const location = `configmap://${name}/`;
     if (type === "local")
       return filesSink(opening, {
-        target: (path) => files.target(path),
+        target: ({ path }) => files.target(path),
         finish: async (made) => done({ exporter, location, ...made, data: files.data() }),
       });
     const end = async (passed: Passed): Promise<void> =>
@@ -186,57 +177,4 @@ function loginOf({ materials, exporter }: Opening): Bucket["login"] {
       message: "A bucket for an output needs credentials: name a Secret in a new run.",
     });
   return { accessKeyId, secretAccessKey, sessionToken: attrs["session_token"] };
-}
-
-/** A target with something to do at its end. */
-function followed(target: PieceTarget, then: (passed: Passed) => Promise<void>): PieceTarget {
-  return {
-    write: (piece) => target.write(piece),
-    async finish(rest, passed) {
-      await target.finish(rest, passed);
-      await then(passed);
-    },
-    abort: () => target.abort(),
-  };
-}
-
-interface Files {
-  readonly target: (path: string) => PieceTarget;
-  readonly finish: (made: Required<Pick<FileFacts, "digest" | "size" | "files">>) => Promise<void>;
-}
-
-/** Takes the stream of an exporter apart, file by file. */
-function filesSink({ fail }: Opening, { target, finish }: Files): FileSink {
-  const made = new Map<string, Passed>();
-  let skipped = 0;
-  const sink = tarSink({
-    open: async ({ path, size }) => {
-      const told = followed(target(path), async (passed) => void made.set(path, passed));
-      return piecewise(told, fail, size);
-    },
-    skipped: () => (skipped += 1),
-    finish: async () => await finish({ ...summary(made), ...(skipped > 0 && { skipped }) }),
-    abort: () => Promise.resolve(),
-  });
-  const guarded = async (work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } catch (error) {
-      fail(error);
-      throw error;
-    }
-  };
-  return {
-    ...sink,
-    write: (pieces) => guarded(async () => await sink.write(pieces)),
-    finish: () => guarded(async () => await sink.finish()),
-  };
-}
-
-/** Several files as one digest: that of the lines that `sha256sum` prints for them, in the order of their paths. */
-function summary(made: ReadonlyMap<string, Passed>) {
-  const sorted = [...made].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  const lines = sorted.map(([path, { digest }]) => `${digest.slice("sha256:".length)}  ${path}\n`);
-  const size = sorted.reduce((sum, [, passed]) => sum + passed.size, 0);
-  return { digest: digestOf(Buffer.from(lines.join(""))), size, files: made.size };
 }

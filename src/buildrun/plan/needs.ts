@@ -94,6 +94,8 @@ export interface Needs {
   readonly archives: readonly ArchiveNeed[];
   readonly values: readonly ValueNeed[];
   readonly runs: readonly RunNeed[];
+  /** PersistentVolumeClaims that outputs go onto; the run's account has to be allowed to see them. */
+  readonly claims: readonly string[];
   /** By the name that the frontend asks for. */
   readonly trees: Readonly<Record<string, TreeNeed>>;
 }

@@ -12,7 +12,7 @@ import { inherited } from "../parts/inherit.ts";
 import { partsOf } from "../parts/split.ts";
 import type { SolvePlan } from "../plan/plan.ts";
 import { objection } from "./verdict.ts";
-import type { BuilderView, Prepared, RunWorld } from "./world.ts";
+import type { BuilderView, Prepared, RunWorld, Unready } from "./world.ts";
 
 /** Held on a run while an attempt may be running, so that deleting the run ends the solve first. */
 export const solveFinalizer = "kiln.build/solve";
@@ -159,7 +159,12 @@ function partly(world: RunWorld, parts: readonly PartView[]): Step {
  * What becomes of a claim, or of a first wait, once the run's Secrets and ConfigMaps were read. What is missing or
  * forbidden may still be on its way (one `kubectl apply` of a folder): the run waits `graceMs` after it was created.
  */
-export function admit(step: Step, prepared: Prepared | SolveFailure, world: RunWorld): FinalStep {
+export function admit(
+  step: Step,
+  prepared: Prepared | Unready | SolveFailure,
+  world: RunWorld,
+): FinalStep {
+  if ("why" in prepared) return { kind: "wait", ...prepared };
   if (!("reason" in prepared)) return step.kind === "claim" ? started(step, prepared) : step;
   const created = Date.parse(world.run.metadata.creationTimestamp ?? "");
   const graceLeftMs = created + world.limits.missingGraceMs - world.now.getTime();

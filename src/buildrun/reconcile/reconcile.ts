@@ -10,9 +10,10 @@ import { act } from "./act.ts";
 import { admit, decide, type FinalStep, type Step } from "./decide.ts";
 import { prepare, type PrepareSources, rehearse } from "../prepare.ts";
 import { writeConfigMaps } from "../places/config-maps.ts";
+import { claimOutputs } from "../places/writer-pod.ts";
 import { nextStatus } from "../status/status.ts";
-import { type ActDeps, type Scene, writeStatus } from "../status/write.ts";
-import { gather, type RunWorld, type WorldSources } from "./world.ts";
+import { type ActDeps, type Scene, setFinalizer, writeStatus } from "../status/write.ts";
+import { gather, type WorldSources } from "./world.ts";
 
 /** Everything the slice works with. */
 export interface ReconcileDeps extends ActDeps, WorldSources, PrepareSources {
@@ -47,8 +48,8 @@ export async function reconcile(
   };
   let started = false;
   try {
-    const step = await settled(decide(world), world, deps, at.signal);
-    const outcome = await act(step, scene, deps);
+    const { step, held } = await settled(decide(world), scene, deps);
+    const outcome = await act(step, held, deps);
     started = step.kind === "start";
     return outcome;
   } finally {
@@ -60,22 +61,36 @@ export async function reconcile(
 /** The step with the run's Secrets and ConfigMaps taken into account, where it depends on them. */
 async function settled(
   step: Step,
-  world: RunWorld,
+  scene: Scene,
   deps: ReconcileDeps,
-  signal: AbortSignal,
+): Promise<{ readonly step: FinalStep; readonly held: Scene }> {
+  if (step.kind !== "claim") return { step: await checked(step, scene, deps), held: scene };
+  const { world, signal } = scene;
+  const held = await holding(scene, deps);
+  const wanted = { ...step, others: world.others };
+  const prepared = await prepare(world.run, wanted, { ...deps, signal });
+  return { step: admit(step, prepared, world), held };
+}
+
+async function checked(
+  step: FinalStep,
+  { world, signal }: Scene,
+  deps: ReconcileDeps,
 ): Promise<FinalStep> {
   const { run, plan } = world;
-  if (step.kind === "claim")
-    return admit(
-      step,
-      await prepare(run, { ...step, others: world.others }, { ...deps, signal }),
-      world,
-    );
   if (step.kind === "finish") return await delivered(step, run, { client: deps.client, signal });
   if (step.kind !== "wait" || !("request" in plan) || !rehearses(run)) return step;
   // What is missing is said at once, not after an hour in the queue.
   const failure = await rehearse(run, plan, deps, signal);
   return failure === undefined ? step : admit(step, failure, world);
+}
+
+/** A run that is to have a pod is held before it is made, so that the pod goes with it in any case. */
+async function holding(scene: Scene, deps: ReconcileDeps): Promise<Scene> {
+  const { world } = scene;
+  if (claimOutputs(world.run).length === 0) return scene;
+  const run = await setFinalizer(world.run, true, scene, deps);
+  return run === undefined ? scene : { ...scene, world: { ...world, run } };
 }
 
 type Finish = Extract<FinalStep, { readonly kind: "finish" }>;

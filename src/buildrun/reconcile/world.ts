@@ -24,6 +24,7 @@ import { isPart } from "../parts/split.ts";
 import { planOf, type SolvePlan } from "../plan/plan.ts";
 import type { QueueBook, Turn } from "../queue.ts";
 import type { Solves } from "../solves.ts";
+import type { WaitReason } from "./decide.ts";
 import type { Progress } from "../status/progress.ts";
 import { failureOf } from "../status/failure.ts";
 
@@ -49,6 +50,12 @@ export interface Prepared {
   readonly materials: Sealed<Materials>;
   /** Sentences that help when a registry refuses: pull secrets that could not be used. */
   readonly hints: readonly string[];
+}
+
+/** A solve that could start, but for something of its own that is not there yet. */
+export interface Unready {
+  readonly why: WaitReason;
+  readonly recheckMs: number;
 }
 
 /** What can be learnt of an attempt that nobody here holds. `gone`: its instance is, with all that it knew. */

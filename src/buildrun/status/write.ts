@@ -9,6 +9,7 @@ import { changedFinalizers } from "../../kube/object.ts";
 import type { ResourceType } from "../../kube/types.ts";
 import { done, type Outcome } from "../../runtime/outcome.ts";
 import { solveFinalizer } from "../reconcile/decide.ts";
+import type { ClaimWriters } from "../places/writers.ts";
 import type { QueueBook } from "../queue.ts";
 import type { Solves } from "../solves.ts";
 import { type RunWorld, runKey } from "../reconcile/world.ts";
@@ -22,6 +23,7 @@ export interface ActDeps {
   readonly cache: { wrote(object: BuildRun): void };
   readonly book: QueueBook;
   readonly solves: Solves;
+  readonly writers: ClaimWriters;
   readonly events: EventSink;
   now(): Date;
   /** By ref. */
@@ -77,6 +79,7 @@ function announce(
 /** The run needs nothing any more: its place in the queue and our finalizer go. */
 export async function letGo(run: BuildRun, scene: Scene, deps: ActDeps): Promise<Outcome> {
   deps.book.forget(runKey(run));
+  await deps.writers.remove(run, scene.signal);
   await setFinalizer(run, false, scene, deps);
   return done;
 }

@@ -124,6 +124,7 @@ export async function startKiln({ server, agent, fleet, limits }: KilnParts): Pr
     client,
     fleet,
     agents: { at: () => agent },
+    image: "kiln:test",
     limits: { missingGraceMs: 0, recallSettleMs: 300, recallGraceMs: 3_000, ...limits },
   });
   const bakeCache = new ResourceCache<Bake>({ client: client as never, type: bakeType, log });

@@ -62,7 +62,14 @@ describe("a remote Builder and its runs", () => {
     const common = { client, events, log, concurrency: 4 };
     const builders = createBuilders({ ...common, caches, namespace, images });
     const agents = new InstanceAgents(agent);
-    const runs = buildRuns({ ...common, type: buildRunType, cache, agents, fleet: builders.fleet });
+    const runs = buildRuns({
+      image: "kiln:test",
+      ...common,
+      type: buildRunType,
+      cache,
+      agents,
+      fleet: builders.fleet,
+    });
     const all = [...cacheList(caches), cache];
     for (const feed of builderFeeds(caches))
       feed.cache.onChange(({ object }) => {

@@ -73,6 +73,24 @@ export const Place = oneOf("to", {
         .describe("Key of an archive; with local each file has a key of its name."),
     })
     .describe("A ConfigMap, for up to 1 MiB in all ConfigMaps of the run."),
+  persistentVolumeClaim: z
+    .object({
+      claimName: ObjectName.describe("PersistentVolumeClaim in the run's namespace."),
+      path: text(
+        { max: 512 },
+        {
+          matches: /^[^/\\\p{Cc}]+(\/[^/\\\p{Cc}]+)*$/u,
+          lacks: /(^|\/)\.\.?(\/|$)|(^|\/)\.kiln-/,
+          message:
+            "must be a relative path with a name at its end, without '.', '..' and names that begin with .kiln-",
+        },
+      ).describe(
+        "Where the archive is on the volume or, with local, the folder; what was there before is replaced as a whole.",
+      ),
+    })
+    .describe(
+      "A volume, written by a pod in the run's namespace that the run's service account must be allowed to make.",
+    ),
 });
 
 /** A place for files; narrow it with `only`. */

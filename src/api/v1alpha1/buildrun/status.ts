@@ -131,7 +131,7 @@ const OutputStatus = oneOf("an output", {
         .string()
         .max(1024)
         .describe(
-          "Reference of the artifact with its digest, s3://bucket/key or configmap://name/key.",
+          "Reference of the artifact with its digest, s3://bucket/key, configmap://name/key or pvc://claim/path.",
         ),
       digest: Digest.optional().describe(
         "Digest of the artifact's manifest, or of the file; of several files, of the lines that sha256sum prints for them in the order of their paths.",
@@ -139,7 +139,7 @@ const OutputStatus = oneOf("an output", {
       imageDigest: Digest.optional().describe("Digest of the image in the archive."),
       size: Bytes.optional().describe("Bytes of all files."),
       files: Count.optional().describe("How many files; none for an archive."),
-      skipped: Count.optional().describe("Links and devices, which have no place there."),
+      skipped: Count.optional().describe("Links and devices that have no place there."),
     })
     .describe("Files in a place outside of the builder."),
 });
