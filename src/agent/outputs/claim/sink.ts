@@ -17,18 +17,26 @@ export function claimSink(
   const location = `pvc://${place.claimName}/${place.path}`;
   return () => {
     const sent = sender(to, exporter, signal);
+    const commit = async (): Promise<void> => {
+      try {
+        await sent.commit();
+      } catch (error) {
+        await sent.discard();
+        throw error;
+      }
+    };
     if (type === "local")
       return filesSink(opening, {
         target: ({ path, mode }) => sent.file(path, mode),
         entry: async (entry) => await sent.entry(entry),
         async finish(made) {
-          await sent.commit();
+          await commit();
           done({ exporter, location: `${location}/`, ...made });
         },
         abort: async () => await sent.discard(),
       });
     const whole = followed(single(sent), async (passed) => {
-      await sent.commit();
+      await commit();
       done({ exporter, location, ...passed });
     });
     return piecewise(whole, fail);
