@@ -3,6 +3,7 @@
 // buildx in tools/buildx or a new line: `node scripts/record-buildx.ts [name…]`.
 
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
@@ -25,6 +26,7 @@ import {
   lineOf,
   wordsOf,
 } from "../test/unit/buildrun/buildx-cases.ts";
+import { emptyIndex } from "../test/unit/buildrun/buildx-output-cases.ts";
 import { ghaCache } from "../test/integration/buildrun/gha-cache.ts";
 import { bridgeOf, controlOf, normalised, type Places, replaced } from "./recording.ts";
 import { type Recorded, type RecordingEndpoint, recordingEndpoint } from "./recording-endpoint.ts";
@@ -74,6 +76,19 @@ async function prepareFolder(folder: string): Promise<void> {
     "repository/Dockerfile": dockerfile,
     npmrc: "token\n",
     "policy.json": JSON.stringify(policy),
+  });
+  const digest = createHash("sha256").update(emptyIndex).digest("hex");
+  const name = { "org.opencontainers.image.ref.name": "latest" };
+  const entry = {
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    digest: `sha256:${digest}`,
+    size: emptyIndex.length,
+    annotations: name,
+  };
+  write(path.join(folder, "cached"), {
+    "oci-layout": JSON.stringify({ imageLayoutVersion: "1.0.0" }),
+    "index.json": JSON.stringify({ schemaVersion: 2, manifests: [entry] }),
+    [`blobs/sha256/${digest}`]: emptyIndex,
   });
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path.join(folder, "key")]);
   await run("tar", [

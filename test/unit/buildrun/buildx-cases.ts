@@ -266,6 +266,15 @@ const contextCases: readonly BuildxCase[] = [
     },
   },
   {
+    name: "git-fetch-by-commit",
+    flags: [],
+    context: `http://git.example/app.git?checksum=${exampleCommit}&fetch-by-commit=true&ref=main`,
+    spec: {
+      context: { git: git({ revision: "main", checksum: exampleCommit, fetchByCommit: true }) },
+      ...path,
+    },
+  },
+  {
     name: "git-ssh",
     // Else buildx fetches the repository first, which is not there, to look for a policy in Rego.
     flags: ["--policy=disabled=true", "--ssh=default=FOLDER/key"],

@@ -51,6 +51,18 @@ export const explained: readonly Explained[] = [
     only: ["cache-to-local"],
   },
   {
+    title: "folder of a local cache",
+    differences: [
+      { path: "cache.imports.0.attrs.src", buildx: "FOLDER/cached", kiln: "shop/main" },
+      {
+        path: "frontendAttrs.cache-imports.0.Attrs.src",
+        buildx: "FOLDER/cached",
+        kiln: "shop/main",
+      },
+    ],
+    only: ["cache-from-local"],
+  },
+  {
     title: "place of files",
     differences: [
       {

@@ -5,6 +5,10 @@ import type { BuildxCase } from "./buildx-cases.ts";
 
 type Image = NonNullable<NonNullable<BuildRunSpecInput["outputs"]>[number]["image"]>;
 
+/** A manifest list of nothing: the recording has it in FOLDER/cached. */
+export const emptyIndex = '{"schemaVersion":2,"manifests":[]}';
+const emptyIndexDigest = "sha256:bc5857ac9458293d5111ab85c952172cd7f56bceb4e3014ddc4cafac8927b313";
+
 const tag = "registry.example/web:1";
 
 function image(more: Partial<Image> = {}): Partial<BuildRunSpecInput> {
@@ -179,6 +183,11 @@ const storeCases: readonly BuildxCase[] = [
     name: "cache-to-gha",
     flags: [`--cache-to=${ghaFlag},mode=max,ignore-error=true`],
     spec: { cache: { to: [{ gha: { ...gha, mode: "max" } }] } },
+  },
+  {
+    name: "cache-from-local",
+    flags: ["--cache-from=type=local,src=FOLDER/cached"],
+    spec: { cache: { from: [{ local: { name: "main", digest: emptyIndexDigest } }] } },
   },
   {
     name: "cache-to-local",
