@@ -144,7 +144,8 @@ describe("a volume that outputs are written onto", () => {
       await prepare();
       const sent = sender(to, index, never);
       const whole = async (): Promise<void> => {
-        await write(sent.file(singleName), Buffer.from("x"));
+        // More than the kernel takes before anybody reads.
+        await write(sent.file(singleName), Buffer.alloc(pieceBytes * 3));
         await sent.commit();
       };
       await assert.rejects(whole, { class: "User", reason });

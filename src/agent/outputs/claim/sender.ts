@@ -56,6 +56,8 @@ export function sender(to: ReceiverAddress, index: number, signal: AbortSignal):
     request.setTimeout(silenceMs, () => request.destroy(new Error("no answer in time")));
     return asked(request);
   };
+  // A file that broke off holds the connection.
+  let last: Asked | undefined;
   const call = async (method: string, path: string, until = signal): Promise<void> => {
     const { request, answer } = begin(method, path, until);
     request.end();
@@ -65,7 +67,7 @@ export function sender(to: ReceiverAddress, index: number, signal: AbortSignal):
     file(path, mode = 0o644) {
       let open: Asked | undefined;
       const started = (): Asked =>
-        (open ??= begin("PUT", `${pathOf(index, path)}?mode=${mode}`, signal));
+        (last = open ??= begin("PUT", `${pathOf(index, path)}?mode=${mode}`, signal));
       return {
         write: async (piece) => await started().send(piece),
         async finish(rest) {
@@ -85,6 +87,7 @@ export function sender(to: ReceiverAddress, index: number, signal: AbortSignal):
       agent.destroy();
     },
     async discard() {
+      last?.request.destroy();
       await call("DELETE", `/${index}`, AbortSignal.timeout(discardMs)).catch(() => undefined);
       agent.destroy();
     },
