@@ -158,6 +158,7 @@ export {
   type ExportTarget,
 } from "./session/export/targets.ts";
 export { fileSink, streamSink, type FileSink } from "./session/export/file-sink.ts";
+export { lentStore, type LentBytes } from "./session/content/lent-store.ts";
 export { contentProvider, type StoreUse } from "./session/content/service.ts";
 export { layoutStore, type ContentStore, type StoredBlob } from "./session/content/store.ts";
 export {

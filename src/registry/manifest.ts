@@ -128,7 +128,8 @@ async function authorized(
   return send({ method, url, headers: { accept, authorization } }, options);
 }
 
-async function authorizationFor(
+/** The header for a repository that is read, after what the registry asked for; undefined: there is no login for it. */
+export async function authorizationFor(
   challenge: string,
   login: RegistryLogin | undefined,
   reference: ImageReference,

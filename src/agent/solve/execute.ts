@@ -55,7 +55,7 @@ export async function runJob(
   const client = context.connect(materials.endpoint);
   let sent: JobRequest | undefined;
   try {
-    sent = await jobRequest(job, materials, { caches: context.caches, signal });
+    sent = await jobRequest(job, materials, { client, caches: context.caches, signal });
     const { request, attachables } = sent;
     const onEvent = (event: SolveEvent): void => context.onEvent(event);
     const options = { attachables, onEvent, signal };

@@ -3,8 +3,6 @@
 
 import path from "node:path";
 import {
-  type Attachable,
-  contentProvider,
   localCacheExport,
   localCacheImport,
   type SolveRequest,
@@ -17,7 +15,8 @@ import { KilnError } from "../../errors/index.ts";
 /** A request whose local caches are directories, and what serves them. */
 export interface LocalCaches {
   readonly request: SolveRequest;
-  readonly attachables: readonly Attachable[];
+  /** Stores to lend. */
+  readonly uses: readonly StoreUse[];
   /** Names what was exported. Call it after a solve that ended well. */
   afterSolve(result: SolveResult): Promise<void>;
 }
@@ -101,7 +100,7 @@ export async function localCaches(
   const uses = all.flatMap(({ use }) => (use === undefined ? [] : [use]));
   return {
     request: { ...request, cacheImports: entriesOf(imports), cacheExports: entriesOf(exports) },
-    attachables: uses.length === 0 ? [] : [contentProvider(...uses)],
+    uses,
     async afterSolve(result) {
       for (const { afterSolve } of all) await afterSolve?.(result);
     },

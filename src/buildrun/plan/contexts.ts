@@ -1,6 +1,7 @@
 // Where a build's files come from, main context and named ones: attributes of the frontend, and what has to be read from
 // the cluster for them. Pure.
 
+import { artifactContext, dockerfileAttr } from "../../agent/sources/marks.ts";
 import type { BuildRunSpec, NamedContext } from "../../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
@@ -71,6 +72,18 @@ function httpPlan(attr: string, http: Http, field: string): ContextPlan {
   };
 }
 
+const inputsCap = "moby.buildkit.frontend.inputs+forward";
+
+/** What is in a registry: an image that the daemon pulls, or content that the agent lends it. */
+function registryPlan(
+  attr: string,
+  { image, artifact }: Pick<NamedContext, "image" | "artifact">,
+): ContextPlan | undefined {
+  if (artifact !== undefined) return { ...nothing, attrs: { [attr]: artifactContext(artifact) } };
+  if (image === undefined) return undefined;
+  return { ...nothing, attrs: { [attr]: `docker-image://${image}` } };
+}
+
 function inlineTree({ files }: Inline): TreeNeed {
   return {
     kind: "files",
@@ -99,7 +112,11 @@ export function mainContext({ context, dockerfile }: BuildRunSpec): ContextPlan 
   if (context.http !== undefined) return httpPlan("context", context.http, "spec.context.http");
   const tree = treeOf(context);
   if (tree !== undefined) return { ...nothing, trees: { context: tree, dockerfile: tree } };
-  if (dockerfile.inline === undefined && dockerfile.configMap === undefined)
+  const content = registryPlan("context", context);
+  // Frontends take it as an input, which the agent makes of it.
+  if (content !== undefined) return { ...content, caps: [inputsCap] };
+  const { inline, configMap, buildContext } = dockerfile;
+  if (inline === undefined && configMap === undefined && buildContext === undefined)
     throw new KilnError({
       class: "User",
       reason: "DockerfileMissing",
@@ -123,8 +140,8 @@ function namedPlan(context: NamedContext, index: number): ContextPlan {
   const attr = `context:${key}`;
   if (context.git !== undefined) return gitPlan(attr, context.git, `${field}.git`);
   if (context.http !== undefined) return httpPlan(attr, context.http, `${field}.http`);
-  if (context.image !== undefined)
-    return { ...nothing, attrs: { [attr]: `docker-image://${context.image}` } };
+  const content = registryPlan(attr, context);
+  if (content !== undefined) return content;
   if (context.buildRun !== undefined)
     // Which image it is, is known when that run has ended. Until then the plan says whose.
     return {
@@ -162,5 +179,28 @@ export function merged(plans: readonly ContextPlan[]): ContextPlan {
     runs: plans.flatMap(({ runs }) => runs),
     rules: plans.flatMap(({ rules }) => rules),
     caps: plans.flatMap(({ caps }) => caps),
+  };
+}
+
+/** A Dockerfile out of a named context. Throws `KilnError` `InvalidContext` when there is none of that name. */
+export function contextDockerfile(
+  { buildContexts }: BuildRunSpec,
+  { name, path }: { readonly name: string; readonly path: string },
+): Pick<ContextPlan, "attrs" | "trees"> {
+  const index = buildContexts.findIndex(
+    (one) => contextName(one.name) === contextName(name) && one.platform === undefined,
+  );
+  const context = buildContexts[index];
+  if (context === undefined)
+    throw invalid(
+      "spec.dockerfile.buildContext.name",
+      `is "${name}", which is not in spec.buildContexts for all platforms; add it there.`,
+    );
+  const attrs = { filename: path, dockerfilekey: "dockerfile" };
+  const tree = treeOf(context);
+  if (tree !== undefined) return { attrs, trees: { dockerfile: tree } };
+  return {
+    attrs: { ...attrs, [dockerfileAttr]: `context:${contextName(context.name)}` },
+    trees: {},
   };
 }

@@ -5,7 +5,13 @@ import type { SolveRequest } from "../../buildkit/index.ts";
 import { placeOfOutput } from "../places/of-output.ts";
 import { attestAttrs } from "./attest-attrs.ts";
 import { cacheMountNamespace, cachePlan } from "./caches.ts";
-import { type ContextPlan, mainContext, merged, namedContexts } from "./contexts.ts";
+import {
+  contextDockerfile,
+  type ContextPlan,
+  mainContext,
+  merged,
+  namedContexts,
+} from "./contexts.ts";
 import type { Needs, ValueNeed } from "./needs.ts";
 import { exporters, outputLogins } from "./outputs.ts";
 import { ruleOf } from "./source-rules.ts";
@@ -20,7 +26,8 @@ export interface SolvePlan {
 const inlineName = "Dockerfile";
 
 function dockerfilePlan(spec: BuildRunSpec): Pick<ContextPlan, "attrs" | "trees"> {
-  const { inline, path, configMap } = spec.dockerfile;
+  const { inline, path, configMap, buildContext } = spec.dockerfile;
+  if (buildContext !== undefined) return contextDockerfile(spec, buildContext);
   if (configMap !== undefined)
     return {
       attrs: { filename: configMap.key, dockerfilekey: "dockerfile" },

@@ -176,4 +176,128 @@ describe("the contexts of a run", () => {
     const { failure } = await build(daemon, inline(dockerfile, { buildArgs: [missing] }));
     assert.deepEqual([failure?.class, failure?.reason], ["User", "ConfigMapKeyNotFound"]);
   });
+
+  describe("in a registry", () => {
+    const base = "FROM busybox\nRUN mkdir /web && echo from-the-base > /web/page\n";
+    const check = "RUN grep -qx from-the-base /page\n";
+    const dockerfile = `FROM busybox\nCOPY web/page /page\n${check}`;
+
+    it("are an image as the main context, with the Dockerfile in it or beside it", async () => {
+      const text = `${base}RUN printf '${dockerfile.replaceAll("\n", "\\n")}' > /Dockerfile\n`;
+      await succeeds(daemon, inline(text, image(daemon, "main-base:1")));
+      const context = { image: `${daemon.registry.host}/main-base:1` };
+      await succeeds(daemon, { context });
+      const { failure } = await build(daemon, { context, dockerfile: { path: "none" } });
+      assert.equal(failure?.class, "User", failure?.message);
+      const beside = { inline: `${dockerfile}RUN test ! -e /web\n` };
+      await succeeds(daemon, { context, dockerfile: beside });
+    });
+
+    it("are an OCI layout in an archive, as main and as named context", async () => {
+      const ref = `${daemon.registry.host}/layout:1`;
+      const to = { artifact: { ref, insecure: true } };
+      await succeeds(daemon, inline(base, { outputs: [{ oci: { to } }] }));
+      const artifact = { ref, insecure: true };
+      await succeeds(daemon, { context: { artifact }, dockerfile: { inline: dockerfile } });
+      const named = `FROM base\nCOPY --from=base /web/page /page\n${check}`;
+      await succeeds(daemon, inline(named, { buildContexts: [{ name: "base", artifact }] }));
+    });
+
+    it("are an image of several platforms that the agent lends", async () => {
+      const spec = {
+        context: {
+          inline: { files: [{ path: "Dockerfile", text: "FROM scratch\nCOPY . /web/\n" }] },
+        },
+        dockerfile: { path: "Dockerfile" },
+        platforms: ["linux/amd64", "linux/arm64"],
+      };
+      await succeeds(daemon, { ...spec, ...image(daemon, "lent:1") });
+      const artifact = { ref: `${daemon.registry.host}/lent:1`, insecure: true };
+      const text =
+        "FROM busybox\nCOPY --from=lent /web /web\nRUN grep -q scratch /web/Dockerfile\n";
+      await succeeds(daemon, inline(text, { buildContexts: [{ name: "lent", artifact }] }));
+    });
+
+    it("are refused when they are neither an image nor a layout", async () => {
+      const ref = `${daemon.registry.host}/plain-files:1`;
+      const to = { artifact: { ref, insecure: true } };
+      await succeeds(daemon, inline(base, { outputs: [{ local: { to } }] }));
+      const spec = { buildContexts: [{ name: "base", artifact: { ref, insecure: true } }] };
+      const { failure } = await build(daemon, inline("FROM base\n", spec));
+      assert.deepEqual([failure?.class, failure?.reason], ["User", "ArtifactNotAnImage"]);
+    });
+  });
+
+  describe("with the Dockerfile in another context", () => {
+    const main = {
+      context: {
+        inline: {
+          files: [
+            { path: "page", text: "from-the-main\n" },
+            { path: "left-out", text: "" },
+          ],
+        },
+      },
+    };
+    const dockerfile = "FROM busybox\nCOPY . /all/\nRUN grep -x from-the-main /all/page\n";
+    const ignoring = `${dockerfile}RUN test ! -e /all/left-out\n`;
+    const kinds: readonly (readonly [string, () => Promise<object>, string])[] = [
+      [
+        "a git repository",
+        async () => {
+          await git.commit("tools", {
+            "docker/Dockerfile": ignoring,
+            "docker/Dockerfile.dockerignore": "left-out\n",
+          });
+          return { git: { url: git.url("tools") } };
+        },
+        "docker/Dockerfile",
+      ],
+      [
+        "files of the run",
+        () => {
+          const files = [{ path: "docker/Dockerfile", text: dockerfile }];
+          return Promise.resolve({ inline: { files } });
+        },
+        "docker/Dockerfile",
+      ],
+      [
+        "an image",
+        async () => {
+          const text = `FROM busybox\nRUN printf '${dockerfile.replaceAll("\n", "\\n")}' > /Dockerfile\n`;
+          await succeeds(daemon, inline(text, image(daemon, "tools:1")));
+          return { image: `${daemon.registry.host}/tools:1` };
+        },
+        "Dockerfile",
+      ],
+    ];
+    for (const [what, make, at] of kinds)
+      it(`build with that of ${what}`, async () => {
+        const buildContexts = [{ name: "tools", ...(await make()) }];
+        const from = { buildContext: { name: "tools", path: at } };
+        await succeeds(daemon, { ...main, buildContexts, dockerfile: from });
+      });
+
+    it("build with one that is fetched by itself, from a git context too", async () => {
+      const server = http.createServer((_, response) => response.end(dockerfile));
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      try {
+        await git.commit("pages", { page: "from-the-main\n" });
+        const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/some.Dockerfile`;
+        await succeeds(daemon, {
+          context: { git: { url: git.url("pages") } },
+          buildContexts: [{ name: "tools", http: { url } }],
+          dockerfile: { buildContext: { name: "tools" } },
+        });
+      } finally {
+        await new Promise((resolve) => server.close(resolve));
+      }
+    });
+
+    it("are refused when that context is not there", async () => {
+      const spec = { ...main, dockerfile: { buildContext: { name: "nowhere" } } };
+      const { failure } = await build(daemon, spec);
+      assert.deepEqual([failure?.class, failure?.reason], ["User", "InvalidContext"]);
+    });
+  });
 });

@@ -2,7 +2,9 @@
 
 import { z } from "zod";
 import { exactlyOne, listMap, oneOf, rules, text, type TextRule } from "../../schema.ts";
+import { insecure } from "./places.ts";
 import {
+  ImageTag,
   ImageRef,
   ObjectName,
   Platform,
@@ -142,15 +144,28 @@ const places = {
   inline: InlineContext.describe("A few small files, written here."),
 };
 
+const ArtifactContext = z.object({
+  ref: ImageTag.describe("Reference, [host[:port]/]repository[:tag]."),
+  insecure,
+});
+
+const ofRegistry = {
+  image: ImageRef.describe("An image, as FROM takes it."),
+  artifact: ArtifactContext.describe(
+    "An image, or an OCI layout in one tar archive as an output of kind oci leaves it, that the builder's agent fetches from a registry and lends to BuildKit as an OCI layout.",
+  ),
+};
+
 /** Where the files come from: exactly one place, or none. */
 export const BuildContext = oneOf("context", {
   ...places,
+  ...ofRegistry,
   none: z.object({}).describe("No files at all; the Dockerfile has to be inline."),
 });
 
 const named = {
   ...places,
-  image: ImageRef.describe("An image, as FROM takes it."),
+  ...ofRegistry,
   buildRun: z
     .object({ name: ObjectName.describe("Name of the BuildRun.") })
     .describe(
@@ -178,6 +193,7 @@ export const NamedContext = z
     secret: named.secret.optional(),
     inline: named.inline.optional(),
     image: named.image.optional(),
+    artifact: named.artifact.optional(),
     buildRun: named.buildRun.optional(),
   })
   .refine(

@@ -44,6 +44,14 @@ const Dockerfile = oneOf("dockerfile", {
   configMap: KeyRef.describe(
     "Dockerfile in a ConfigMap; a key beside it named <key>.dockerignore says what of the context is left out.",
   ),
+  buildContext: z
+    .object({
+      name: text({ max: 400 }).describe("Name of the context."),
+      path: RelativePath.default("Dockerfile").describe(
+        "Path of the Dockerfile there; a http context is the file itself.",
+      ),
+    })
+    .describe("Dockerfile in one of spec.buildContexts, of any kind."),
 });
 
 const ValueSource = oneOf("valueFrom", {
