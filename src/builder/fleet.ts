@@ -1,17 +1,18 @@
 // All Builders as the slice of runs sees them: read from caches and the probes' last answers, at the
 // moment of asking.
 
-import type { BuilderSpec } from "../api/v1alpha1/index.ts";
+import type { BuilderSpec, BuilderStatus } from "../api/v1alpha1/index.ts";
 import { InvalidResource } from "../api/parse.ts";
 import type { Place } from "../agent/agent.ts";
 import { KilnError } from "../errors/index.ts";
-import { parseStored, storedBuilder, type BuilderCaches } from "./caches.ts";
+import { parseStored, storedBuilder, type BuilderCaches, type StoredBuilder } from "./caches.ts";
 import {
   externalFacts,
   engineFeatures,
   platformsOf,
   podInstance,
   runningPod,
+  usedFor,
   type InstanceFacts,
 } from "./health/facts.ts";
 import {
@@ -25,9 +26,10 @@ import {
 import { externals } from "./reconcile/externals.ts";
 import { externalPlace } from "./health/external-targets.ts";
 import type { Prober } from "./health/probe.ts";
-import { capacityOf } from "./lifecycle/fleet-state.ts";
+import { capacityOf, isOverdue } from "./lifecycle/fleet-state.ts";
 import { mainProblem } from "./status/builder.ts";
 import { podPlace, type TargetDeps } from "./health/targets.ts";
+import { workloadName } from "./names.ts";
 import type { Uses } from "./uses.ts";
 import { ownedBy } from "./reconcile/world.ts";
 
@@ -150,16 +152,22 @@ export class CachedFleet implements Fleet {
     const capacity = capacityOf(spec);
     const spent = spec.kubernetes?.isolation === "PerRun" ? this.#deps.uses.spent(ref) : new Set();
     const isLeaving = object.metadata.deletionTimestamp !== undefined;
-    return this.#facts(ref).map((facts) => ({
+    const all = this.#facts(ref);
+    const ofPods = podPlatforms(object, spec);
+    const there = all.map((facts) => ({
       id: facts.id,
       ready: facts.ready && !isLeaving && !spec.drain && !spent.has(facts.id),
       ...(facts.problem === undefined ? {} : facts.problem),
-      platforms: platformsOf(facts),
+      platforms: facts.driver === undefined && !facts.daemon ? ofPods : platformsOf(facts),
       ...engineOf(facts),
       ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
       capacity,
       terminating: facts.terminating || isLeaving,
     }));
+    const hasPods = all.some(({ driver, terminating }) => driver === undefined && !terminating);
+    if (hasPods || spec.kubernetes?.scaling === undefined || ofPods.length === 0) return there;
+    const platforms = ofPods;
+    return [...there, { ...notYetThere(ref), platforms, capacity, terminating: isLeaving }];
   }
 
   async place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place> {
@@ -185,7 +193,16 @@ export class CachedFleet implements Fleet {
   }
 
   demand(ref: BuilderRef): void {
+    this.#deps.prober.want(builderKey(ref));
     this.#deps.onUse(ref);
+  }
+
+  isOverdue(ref: BuilderRef, instanceId: string): boolean {
+    const object = storedBuilder(this.#deps.caches, ref);
+    const spec = this.spec(ref);
+    if (object === undefined || spec === undefined) return false;
+    const isOutside = externals(ref, spec).some(({ id }) => id === instanceId);
+    return isOutside && isOverdue({ object, spec }, this.#deps.now());
   }
 
   cancelsRuns(ref: BuilderRef): boolean {
@@ -218,13 +235,26 @@ export class CachedFleet implements Fleet {
     if (object === undefined || spec === undefined) return [];
     const key = builderKey(ref);
     const pods = ownedBy(object, caches).pods.map((pod) =>
-      podInstance(pod, prober.result(key, pod.metadata.name)),
+      usedFor(podInstance(pod, prober.result(key, pod.metadata.name)), spec.kubernetes?.platforms),
     );
     const outside = externals(ref, spec).map((one) =>
       externalFacts(one, prober.result(key, one.id), keeper.result(key, one.id)),
     );
     return [...pods, ...outside];
   }
+}
+
+/** What pods build for, that have not said it: what the Builder names, or what those before them said. */
+function podPlatforms(object: StoredBuilder, { kubernetes }: BuilderSpec): readonly string[] {
+  const { platforms = [] } = kubernetes ?? {};
+  const status = object.status as BuilderStatus | undefined;
+  return platforms.length > 0 ? platforms : (status?.podPlatforms ?? []);
+}
+
+/** The instance that a Builder with `scaling` gets when a run waits for it: what it builds for is known before it is there. */
+function notYetThere(ref: BuilderRef): Pick<Instance, "id" | "ready" | "reason" | "message"> {
+  const message = "There is no such instance now: one is being started.";
+  return { id: workloadName(ref), ready: false, reason: "ScalingUp", message };
 }
 
 /** What the last reconcile found wrong with the Builder as a whole: quota, admission, an invalid spec. */

@@ -78,7 +78,9 @@ export interface Fleet {
   demand(ref: BuilderRef): void;
   /** Whether it is being deleted, and its running builds are to be cancelled. */
   cancelsRuns(ref: BuilderRef): boolean;
-  /** Rings when an instance comes, goes or changes. Returns the function that ends it. */
+  /** Whether its time to let builds end is over: what runs there is to be cut. Pods' agents are told by the Builder itself. */
+  isOverdue(ref: BuilderRef, instanceId: string): boolean;
+  /** Rings when an instance comes, goes or changes, or when its time is over. Returns the function that ends it. */
   onChange(listener: (ref: BuilderRef) => void): () => void;
   /** The driver of runs says once how to count: for the numbers in status. */
   reportLoad(

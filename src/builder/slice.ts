@@ -30,7 +30,7 @@ import {
 import type { Written } from "./reconcile/decide.ts";
 import { ContainerKeeper } from "./docker/keeper.ts";
 import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
-import { builderKey, builderRefOf, type Fleet } from "./instance.ts";
+import { builderKey, type BuilderRef, builderRefOf, type Fleet } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { Identities } from "./pki/identities.ts";
 import { daemonProbe } from "./health/ask.ts";
@@ -93,6 +93,7 @@ export function createBuilders(o: BuildersOptions): Builders {
     images: o.images,
     defaultConfig: o.defaultConfig,
     now,
+    onOverdue: (ref: BuilderRef) => bell.ring(ref),
     written,
     reported: new Map<string, number>(),
   };

@@ -1,5 +1,5 @@
 // Which instances were used, and when did runs start? What placement does to a Builder, remembered until its next look. In
-// memory only: what has to outlive the controller is on the pods and in status.
+// memory only: what has to outlive the controller is on the pods and in status, and recalled from there.
 
 import { type BuilderRef, builderKey } from "./instance.ts";
 
@@ -10,6 +10,7 @@ const startsKept = 32;
 export class Uses {
   readonly #spent = new Map<string, Set<string>>();
   readonly #starts = new Map<string, number[]>();
+  readonly #recalled = new Set<string>();
 
   /** A run starts, at `nowMs` since the epoch. `spends`: on an instance that it is to have for itself. */
   start(
@@ -20,6 +21,16 @@ export class Uses {
     const key = builderKey(ref);
     this.#starts.set(key, [...(this.#starts.get(key) ?? []), nowMs].slice(-startsKept));
     if (spends) this.#spent.set(key, new Set([...(this.#spent.get(key) ?? []), id]));
+  }
+
+  /** Starts that an earlier process wrote down, oldest first. Only the first call for a Builder counts. */
+  recall(ref: BuilderRef, starts: readonly number[]): void {
+    const key = builderKey(ref);
+    if (this.#recalled.has(key)) return;
+    this.#recalled.add(key);
+    const own = this.#starts.get(key) ?? [];
+    const before = starts.filter((at) => at < (own[0] ?? Number.POSITIVE_INFINITY));
+    this.#starts.set(key, [...before, ...own].slice(-startsKept));
   }
 
   /** Instances that were given the one run that they are for. */
@@ -43,5 +54,6 @@ export class Uses {
   forget(ref: BuilderRef): void {
     this.#spent.delete(builderKey(ref));
     this.#starts.delete(builderKey(ref));
+    this.#recalled.delete(builderKey(ref));
   }
 }

@@ -132,12 +132,14 @@ function concerned(cache: ResourceCache<BuildRun>, ref: BuilderRef, book: QueueB
   return [...keys];
 }
 
-/** Runs with an attempt on an instance of this Builder that is not there any more. */
+/** Runs with an attempt on an instance of this Builder that is not there any more, or has no more time for it. */
 function bereft(cache: ResourceCache<BuildRun>, ref: BuilderRef, fleet: Fleet): string[] {
   const there = new Set(fleet.instances(ref).map(({ id }) => id));
   return cache.list(ref.namespace).flatMap((run) => {
     const attempt = openAttempt(run);
     const concerns = attempt?.builder.kind === ref.kind && attempt.builder.name === ref.name;
-    return concerns && !there.has(attempt.instance) ? [runKey(run)] : [];
+    if (!concerns) return [];
+    const isOver = !there.has(attempt.instance) || fleet.isOverdue(ref, attempt.instance);
+    return isOver ? [runKey(run)] : [];
   });
 }

@@ -140,13 +140,15 @@ export class QueueBook {
     load: (id: string) => number,
   ) {
     const choice = choose({ key, instances, load, platforms: run.spec.platforms });
-    const comes = instances.some(
+    if (choice.kind !== "wait" || choice.reason !== "PlatformNotSupported") return choice;
+    const coming = instances.find(
       ({ terminating, platforms }) =>
         !terminating && missingPlatforms(run.spec.platforms, platforms).length === 0,
     );
-    return choice.kind === "wait" && choice.reason === "PlatformNotSupported" && !comes
-      ? choose({ key, instances, load })
-      : choice;
+    if (coming === undefined) return choose({ key, instances, load });
+    const { reason = "Starting", message = "" } = coming;
+    const what = `What builds for ${run.spec.platforms.join(", ")} is not ready yet (${reason})`;
+    return { ...choice, reason: "NoReadyInstance", message: `${what}: ${message}` };
   }
 
   #wait(key: string, builder: string, run: BuildRun): void {

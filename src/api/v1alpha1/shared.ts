@@ -124,6 +124,8 @@ export const statusLimits = {
   attempts: 32,
   baseImages: 64,
   platforms: 64,
+  /** One more than the gaps that keepWarm looks at. */
+  recentStarts: 17,
   warnings: 32,
   /** JSON or text of an answer to `spec.call`. */
   answer: 16_384,

@@ -46,6 +46,8 @@ export interface RunningPod {
   readonly address: string;
   /** Another container or address makes it another daemon. */
   readonly identity: string;
+  /** The kubelet's probe finds it ready. */
+  readonly isReported: boolean;
 }
 
 /** Where the pod's agent is; undefined while there is nothing to dial. */
@@ -55,7 +57,13 @@ export function runningPod(pod: Pod): RunningPod | undefined {
   if (host === undefined || host === "" || agent?.state?.running === undefined) return undefined;
   const identity = [pod.metadata.uid, host, buildkitd?.containerID, agent.containerID].join(" ");
   const text = host.includes(":") ? `[${host}]` : host;
-  return { host, address: `tcp://${text}:${agentPort}`, identity };
+  const isReported = agent.ready === true;
+  return { host, address: `tcp://${text}:${agentPort}`, identity, isReported };
+}
+
+/** The same instance, used for the platforms that its Builder names, if any. */
+export function usedFor(facts: InstanceFacts, platforms: readonly string[] = []): InstanceFacts {
+  return platforms.length === 0 ? facts : { ...facts, fixedPlatforms: platforms };
 }
 
 /** The instance in a pod. A pod that BuildKit answers from is ready, whatever the kubelet's next probe will say. */

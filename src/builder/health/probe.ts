@@ -22,6 +22,8 @@ import { WatchBook, type Watcher, type WatchTarget } from "./watch-book.ts";
 export interface ProbeTarget extends WatchTarget {
   /** For messages: where it is. */
   readonly address: string;
+  /** Kubernetes' own word that it answers: when it becomes true, the daemon is asked at once. */
+  readonly isReported?: boolean | undefined;
   /** Percent of its volume above which it takes no run and its cache is pruned; undefined: never. */
   readonly diskPressureThreshold?: number | undefined;
   place(signal: AbortSignal): Promise<Place>;
@@ -52,6 +54,10 @@ export interface ProberOptions {
 }
 
 const deadlineMs = 5_000;
+/** While a run waits, one that does not answer is asked at least this often. */
+const wantedMs = 1_000;
+/** A run that waits says so again within half a minute. */
+const wantedForMs = 35_000;
 /** A disk that stays full is pruned again after this long: builds that ran may have let go of cache. */
 const pruneEveryMs = 30_000;
 
@@ -71,6 +77,11 @@ export class Prober {
     this.#probes.watch(builder, targets);
   }
 
+  /** A run waits for the Builder: those of its instances that do not answer are asked at once, and often from now on. */
+  want(builder: string): void {
+    for (const probe of this.#probes.of(builder)) probe.want();
+  }
+
   /** The last answer; undefined while the first is awaited. */
   result(builder: string, id: string): ProbeResult | undefined {
     return this.#probes.get(builder, id)?.result;
@@ -88,21 +99,42 @@ export class Prober {
 }
 
 class Probe implements Watcher<ProbeTarget> {
-  target: ProbeTarget;
+  #target: ProbeTarget;
   readonly #o: Omit<ProberOptions, "onChange"> & { readonly onChange: () => void };
   readonly #stopping = new AbortController();
   #client: DaemonProbe | undefined;
   #breaker: Breaker = unknownBreaker;
   #prunedMs = Number.NEGATIVE_INFINITY;
+  #wantedUntilMs = Number.NEGATIVE_INFINITY;
+  /** Ends the pause before the next question. */
+  #wake = new AbortController();
   result: ProbeResult | undefined;
 
   constructor(
     target: ProbeTarget,
     o: Omit<ProberOptions, "onChange"> & { readonly onChange: () => void },
   ) {
-    this.target = target;
+    this.#target = target;
     this.#o = o;
     void this.#run();
+  }
+
+  get target(): ProbeTarget {
+    return this.#target;
+  }
+
+  set target(target: ProbeTarget) {
+    const isNews = target.isReported === true && this.#target.isReported !== true;
+    this.#target = target;
+    if (isNews && this.#breaker.state !== "closed") this.#wake.abort();
+  }
+
+  /** Somebody waits for an answer. */
+  want(): void {
+    const now = this.#o.clock.now();
+    const wasWanted = now < this.#wantedUntilMs;
+    this.#wantedUntilMs = now + wantedForMs;
+    if (!wasWanted && this.#breaker.state !== "closed") this.#wake.abort();
   }
 
   stop(): void {
@@ -113,10 +145,17 @@ class Probe implements Watcher<ProbeTarget> {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
+      this.#wake = new AbortController();
       const waitMs = await this.#ask();
       if (signal.aborted) return;
-      await sleep(this.#o.clock, waitMs, signal).catch(() => undefined);
+      const woken = AbortSignal.any([signal, this.#wake.signal]);
+      await sleep(this.#o.clock, waitMs, woken).catch(() => undefined);
     }
+  }
+
+  #pauseMs(): number {
+    const ms = pauseMs(this.#breaker);
+    return this.#o.clock.now() < this.#wantedUntilMs ? Math.min(ms, wantedMs) : ms;
   }
 
   /** One question; returns how long to wait before the next. Never rejects. */
@@ -141,7 +180,7 @@ class Probe implements Watcher<ProbeTarget> {
     } finally {
       limit.clear();
     }
-    return pauseMs(this.#breaker);
+    return this.#pauseMs();
   }
 
   /** Prunes in the background while the disk is too full; the next questions show what came of it. */

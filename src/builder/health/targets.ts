@@ -32,10 +32,11 @@ export function probeTargets(
   const ofPods = world.owned.pods.flatMap((pod) => {
     const running = runningPod(pod);
     if (running === undefined || pod.metadata.deletionTimestamp !== undefined) return [];
-    const { host, address, identity } = running;
+    const { host, address, identity, isReported } = running;
     const place = (signal: AbortSignal) => podPlace(ref, host, deps, signal);
     const { diskPressureThreshold } = spec.kubernetes ?? {};
-    return [{ id: pod.metadata.name, address, identity, diskPressureThreshold, place }];
+    const id = pod.metadata.name;
+    return [{ id, address, identity, isReported, diskPressureThreshold, place }];
   });
   const outside = externalTargets({ ref, spec }, externals(ref, spec), deps.keeper, deps);
   return [...ofPods, ...outside];

@@ -45,6 +45,11 @@ export class WatchBook<Target extends WatchTarget, Own extends Watcher<Target>> 
     return this.#builders.get(builder)?.get(id);
   }
 
+  /** All that are looked after for a Builder. */
+  of(builder: string): readonly Own[] {
+    return [...(this.#builders.get(builder)?.values() ?? [])];
+  }
+
   /** Lets everything go. */
   stop(): void {
     for (const builder of this.#builders.keys()) this.watch(builder, []);

@@ -127,19 +127,21 @@ function userOf({ container }: SecurityMode): { runAsUser: number; runAsGroup: n
   return { runAsUser: runAsUser === 0 ? kilnUser : runAsUser, runAsGroup };
 }
 
-/** Quotas that limit what a person limits for buildkitd want it of every container. */
-function resources({ resources: asked }: KubernetesDriver): Container["resources"] {
+/** Quotas that limit what a person limits for buildkitd want it of every container. What is said of the agent holds. */
+function resources({ resources: asked, agentResources }: KubernetesDriver): Container["resources"] {
   const limits = asked?.limits ?? {};
   return {
     requests: {
       cpu: "50m",
       memory: "128Mi",
       ...("ephemeral-storage" in (asked?.requests ?? {}) && { "ephemeral-storage": "64Mi" }),
+      ...agentResources?.requests,
     },
     limits: {
       ...("cpu" in limits && { cpu: "1" }),
       memory: "512Mi",
       ...("ephemeral-storage" in limits && { "ephemeral-storage": "1Gi" }),
+      ...agentResources?.limits,
     },
   };
 }

@@ -125,8 +125,18 @@ function isCramped(instances: readonly InstanceFacts[]): boolean {
   );
 }
 
+/** Whether the time is over that daemons which are no pods have to let their builds end. */
+export function isOverdue(of: Pick<BuilderWorld, "object" | "spec">, now: Date): boolean {
+  const sinceMs = drainedSinceMs(of);
+  if (sinceMs === undefined || of.spec === undefined) return false;
+  return now.getTime() - sinceMs >= durationMs(of.spec.drainTimeout);
+}
+
 /** When everything began to drain: by `spec.drain` as the status tells it, or by the deletion. */
-export function drainedSinceMs({ object, spec }: BuilderWorld): number | undefined {
+export function drainedSinceMs({
+  object,
+  spec,
+}: Pick<BuilderWorld, "object" | "spec">): number | undefined {
   const deleted = object.metadata.deletionTimestamp;
   if (deleted !== undefined) return Date.parse(deleted);
   if (spec?.drain !== true) return undefined;

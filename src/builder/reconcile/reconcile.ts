@@ -17,13 +17,13 @@ import { readContents } from "./contents.ts";
 import { decide, render, type DecideInput, type Decision, type Written } from "./decide.ts";
 import type { InstanceLoads } from "../fleet.ts";
 import { externals } from "./externals.ts";
-import { builderRefOf } from "../instance.ts";
+import { type BuilderRef, builderRefOf } from "../instance.ts";
 import type { BuildkitImages } from "../kubernetes/input.ts";
 import { references } from "../kubernetes/references.ts";
 import { templateHashOf } from "../kubernetes/workload.ts";
 import { carryOut, cutLate } from "../lifecycle/carry-out.ts";
 import { holdWhileBusy } from "../lifecycle/farewell.ts";
-import { type FleetInput, fleetState, idleTimeoutOf } from "../lifecycle/fleet-state.ts";
+import { type FleetInput, fleetState, idleTimeoutOf, isOverdue } from "../lifecycle/fleet-state.ts";
 import type { FleetState } from "../lifecycle/plan.ts";
 import type { Identities } from "../pki/identities.ts";
 import type { Prober } from "../health/probe.ts";
@@ -50,6 +50,8 @@ export interface ReconcileDeps {
   readonly kilnNamespace: string;
   readonly namespacedSockets: boolean;
   readonly now: () => Date;
+  /** The time is over of runs on daemons that are no pods: their slice is to cut them. */
+  readonly onOverdue: (ref: BuilderRef) => void;
   /** By uid of a live object; shared by all reconciles of the process. */
   readonly written: Map<string, Written>;
   /** By uid of the Builder: when its status was written, in milliseconds since the epoch. */
@@ -88,8 +90,9 @@ export async function reconcileBuilder(
     ref,
     world.owned.pods.map(({ metadata }) => metadata.name),
   );
+  deps.uses.recall(ref, startsIn(world));
   const isBusy = world.instances.some(({ id }) => deps.loads.running(ref, id) > 0);
-  await holdWhileBusy(world, isBusy, deps, signal);
+  await hold(world, isBusy, deps, signal);
   if (world.object.metadata.deletionTimestamp !== undefined) {
     if (isBusy) return await leave(world, deps, signal);
     if (!isMarked(world.object)) return done;
@@ -120,6 +123,17 @@ export async function reconcileBuilder(
   const status = statusOf(world, { decision, problem, fleet }, deps);
   const isWritten = await report(world, status, deps, signal);
   return next(world, { decision, status, isWritten, fleet, starts: deps.uses.starts(ref) });
+}
+
+/** Keeps a busy Builder from vanishing, and ends the wait for its runs when their time is over. */
+async function hold(
+  world: BuilderWorld,
+  isBusy: boolean,
+  deps: ReconcileDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await holdWhileBusy(world, isBusy, deps, signal);
+  if (isBusy && isOverdue(world, deps.now())) deps.onOverdue(world.ref);
 }
 
 /** Of a Builder that is being deleted and still has runs: they end, are cancelled by their own slice, or are cut. */
@@ -228,8 +242,15 @@ function statusOf(
     isLeaving: world.object.metadata.deletionTimestamp !== undefined,
     running: (id) => deps.loads.running(world.ref, id),
     queued: deps.loads.queued(world.ref),
+    starts: deps.uses.starts(world.ref),
     now: deps.now(),
   });
+}
+
+/** What status has of when runs started. */
+function startsIn({ object }: BuilderWorld): number[] {
+  const status = object.status as BuilderStatus | undefined;
+  return (status?.recentStarts ?? []).map((text) => Date.parse(text));
 }
 
 /** Instances that there should be; of a fleet that cannot be judged: as many as it was told last. */

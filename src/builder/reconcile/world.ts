@@ -20,7 +20,7 @@ import {
   type BuilderCaches,
   type StoredBuilder,
 } from "../caches.ts";
-import { externalFacts, podInstance, type InstanceFacts } from "../health/facts.ts";
+import { externalFacts, podInstance, usedFor, type InstanceFacts } from "../health/facts.ts";
 import type { ContainerKeeper } from "../docker/keeper.ts";
 import { externals } from "./externals.ts";
 import { builderKey, type BuilderRef } from "../instance.ts";
@@ -90,7 +90,9 @@ export async function gather(
     externalFacts(one, answer(one.id), from.keeper.result(key, one.id)),
   );
   const warnings = await warningsOf(owned, spec, from, signal);
-  const pods = owned.pods.map((pod) => podInstance(pod, answer(pod.metadata.name), warnings));
+  const pods = owned.pods.map((pod) =>
+    usedFor(podInstance(pod, answer(pod.metadata.name), warnings), spec.kubernetes?.platforms),
+  );
   const [workload] = owned.workloads;
   const lacksPods = workload !== undefined && livePods(owned).length < replicasOf(workload);
   const problem = lacksPods ? workloadProblem(workload, warnings) : undefined;

@@ -1,7 +1,12 @@
 // What does Kiln say about a Builder? The only writer of its conditions. Pure: the same world at the same
 // second gives the same status, so that nothing is written when nothing changed.
 
-import { removeCondition, setCondition, type ConditionState } from "../../api/condition.ts";
+import {
+  removeCondition,
+  setCondition,
+  timestamp,
+  type ConditionState,
+} from "../../api/condition.ts";
 import {
   statusLimits,
   type BuilderSpec,
@@ -30,6 +35,8 @@ export interface StatusInput {
   readonly wanted: number;
   readonly running: (instanceId: string) => number;
   readonly queued: number;
+  /** When the last runs started, in milliseconds since the epoch, oldest first. */
+  readonly starts?: readonly number[];
   /** The Builder is being deleted, and has runs. */
   readonly isLeaving?: boolean;
   readonly now: Date;
@@ -51,6 +58,8 @@ export function builderStatus(input: StatusInput): BuilderStatus {
     driver: spec && driverOf(spec),
     version: version?.slice(0, 128),
     platforms: platforms.slice(0, statusLimits.platforms),
+    podPlatforms: podPlatforms(input),
+    recentStarts: recentStarts(input),
     readyInstances: ready.length,
     totalInstances: total,
     runningRuns: input.instances.reduce((sum, { id }) => sum + input.running(id), 0),
@@ -59,6 +68,21 @@ export function builderStatus(input: StatusInput): BuilderStatus {
     templateHash: input.templateHash,
   };
   return withoutUndefined(status);
+}
+
+/** What pods say that they build for, and when there are none: what they said last. */
+function podPlatforms({ spec, instances, previous }: StatusInput): string[] | undefined {
+  if (spec?.kubernetes?.scaling === undefined) return undefined;
+  const said = instances.flatMap(({ driver, daemon }) =>
+    driver === undefined && daemon !== undefined ? daemon.platforms : [],
+  );
+  if (said.length === 0) return previous?.podPlatforms;
+  return [...new Set(said)].slice(0, statusLimits.platforms);
+}
+
+function recentStarts({ spec, starts = [] }: StatusInput): string[] | undefined {
+  if (spec?.kubernetes?.scaling?.keepWarm === undefined || starts.length === 0) return undefined;
+  return starts.slice(-statusLimits.recentStarts).map((ms) => timestamp(new Date(ms)));
 }
 
 /** What keeps the Builder from working best, whether or not it works. */

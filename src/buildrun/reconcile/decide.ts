@@ -190,7 +190,7 @@ function attend(world: RunWorld, attempt: Attempt): Step {
   const { run, job } = world;
   if (job === undefined) return isDeleting(run) ? giveUp(run) : resume(world, attempt);
   if (job.state === "finished") return settle(world, attempt, job.outcome);
-  if (isDeleting(run) || run.spec.cancel || isLate(world) || world.isEvicted === true)
+  if (isDeleting(run) || run.spec.cancel || isLate(world) || isEnded(world))
     return { kind: "cancel", ref: attempt.ref };
   if (!job.followed) return { kind: "adopt", ref: attempt.ref };
   return { kind: "watch", recheckMs: untilDeadlineMs(world) };
@@ -235,6 +235,12 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
       ? { kind: "retry", attempt, failure }
       : { kind: "finish", result: "Failed", attempt, outcome, failure };
   }
+  return stopped(world, ref);
+}
+
+/** The solve was cancelled: for whom, decides what that means. */
+function stopped(world: RunWorld, ref: string): Step {
+  const { run } = world;
   const attempt: AttemptResult = { ref, outcome: "Cancelled" };
   if (isDeleting(run)) return { kind: "finish", result: "Cancelled", attempt, failure: deleted() };
   if (run.spec.cancel)
@@ -242,7 +248,14 @@ function settle(world: RunWorld, { ref }: Attempt, outcome: JobOutcome): Step {
   if (isLate(world)) return { kind: "finish", result: "Failed", attempt, failure: timedOut(run) };
   if (world.isEvicted === true)
     return { kind: "finish", result: "Cancelled", attempt, failure: evicted() };
+  if (world.isOverdue === true)
+    return lose(world, { ref }, lost("Builder", "the Builder was drained, and its time was up"));
   return lose(world, { ref });
+}
+
+/** Its Builder ends it. */
+function isEnded({ isEvicted, isOverdue }: RunWorld): boolean {
+  return isEvicted === true || isOverdue === true;
 }
 
 function succeed(

@@ -82,6 +82,8 @@ export interface RunWorld {
   readonly orphanedMs?: number;
   /** Of an open attempt: its Builder is being deleted with `deletionPolicy: CancelRuns`. */
   readonly isEvicted?: boolean;
+  /** Of an open attempt: its Builder drains, and the time for that is over. */
+  readonly isOverdue?: boolean;
 }
 
 /** What `gather` reads from. */
@@ -108,7 +110,7 @@ export async function gather(
   const attempt = openAttempt(run);
   if (attempt !== undefined) {
     const job = await jobOf(run, attempt, from, signal);
-    return { ...base, ...job, isEvicted: isEvicted(run, attempt, from.fleet) };
+    return { ...base, ...job, ...ending(run, attempt, from.fleet) };
   }
   const builder = builderView(run, from.fleet);
   const waiting = { ...base, ...othersOf(run, from.cache) };
@@ -182,10 +184,15 @@ function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<Ru
   return { turn: book.turn({ run, builder: builder.ref, instances: builder.instances, affinity }) };
 }
 
-/** Whether its Builder is being deleted, and cancels its runs. */
-function isEvicted(run: BuildRun, { builder }: Attempt, fleet: Fleet): boolean {
+/** Whether its Builder ends the attempt. */
+function ending(
+  run: BuildRun,
+  { builder, instance }: Attempt,
+  fleet: Fleet,
+): Pick<RunWorld, "isEvicted" | "isOverdue"> {
   const ref = fleet.find(builder, run.metadata.namespace ?? "");
-  return ref !== undefined && fleet.cancelsRuns(ref);
+  if (ref === undefined) return {};
+  return { isEvicted: fleet.cancelsRuns(ref), isOverdue: fleet.isOverdue(ref, instance) };
 }
 
 /** The key by which an instance is chosen: what runs with the same cache have in common, or nothing (Random). */

@@ -14,6 +14,7 @@ export const everyPodField = {
     requests: { cpu: 2, memory: "4Gi", "ephemeral-storage": "1Gi" },
     limits: { cpu: "4", memory: "8Gi", "ephemeral-storage": "1e10" },
   },
+  agentResources: { requests: { cpu: "100m" }, limits: { memory: "1Gi" } },
   nodeSelector: { "kubernetes.io/arch": "arm64" },
   affinity: {
     nodeAffinity: {

@@ -23,6 +23,8 @@ export interface TestBuilder {
 export class TestFleet implements Fleet {
   /** Whether its Builder is being deleted, and cancels its runs. */
   cancels = false;
+  /** Whether the time of its runs is over. */
+  overdue = false;
   readonly #builders = new Map<string, TestBuilder>();
   readonly #listeners = new Set<(ref: BuilderRef) => void>();
   running: (ref: BuilderRef, instance: string) => { readonly running: number } = () => ({
@@ -73,6 +75,10 @@ export class TestFleet implements Fleet {
 
   cancelsRuns(): boolean {
     return this.cancels;
+  }
+
+  isOverdue(): boolean {
+    return this.overdue;
   }
 
   onChange(listener: (ref: BuilderRef) => void): () => void {

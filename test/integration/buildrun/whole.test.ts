@@ -60,7 +60,8 @@ describe("a remote Builder and its runs", () => {
     const agent = new InProcessAgent({ log, connect });
     const images = { privileged: "none", rootless: "none", agent: "none" };
     const common = { client, events, log, concurrency: 4 };
-    const builders = createBuilders({ ...common, caches, namespace, images });
+    const at = { namespace, namespacedSockets: true };
+    const builders = createBuilders({ ...common, ...at, caches, images });
     const agents = new InstanceAgents(agent);
     const runs = buildRuns({
       image: "kiln:test",
@@ -124,6 +125,37 @@ describe("a remote Builder and its runs", () => {
       const builder = stored as Builder | undefined;
       return (builder?.status?.runningRuns ?? 0) === 0;
     });
+  });
+
+  it("starts a run again, as lost, that outlasts the time of a drain", async () => {
+    const own = await buildkitd();
+    const made = { namespace, name: "drained" };
+    const write = async (drain: boolean): Promise<void> => {
+      const spec = { remote: { endpoint: own.address }, drainTimeout: "3s", drain };
+      const options = { fieldManager: "test" };
+      await server.client.apply(builderType, { metadata: made, spec }, options, never);
+    };
+    await write(false);
+    const dockerfile = { inline: "FROM busybox\nRUN sleep 20\n" };
+    const spec = { dockerfile, builderRef: { name: "drained" }, retry: { limit: 0 } };
+    const run = await create(server, aRunOf(namespace, "cut", spec));
+    await reaches(server, run, "running", ({ status }) => (status?.progress?.total ?? 0) > 0);
+    await write(true);
+    const waiting = await reaches(server, run, "waiting again", ({ status }) => {
+      const [first] = status?.attempts ?? [];
+      return first?.outcome === "Lost" && status?.phase === "Pending";
+    });
+    assert.deepEqual(
+      waiting.status?.attempts?.map((attempt) => [attempt.reason, attempt.class]),
+      [["AttemptLost", "Builder"]],
+    );
+    await write(false);
+    const { status } = await ends(server, run);
+    assert.deepEqual(
+      status?.attempts?.map(({ outcome }) => outcome),
+      ["Lost", "Succeeded"],
+    );
+    await own.stop();
   });
 
   /** Lets the Builder's service account (default) read one Secret. */

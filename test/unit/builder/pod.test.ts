@@ -87,6 +87,12 @@ const cases: readonly (readonly [
     ({ spec }) => spec.initContainers?.[0]?.resources,
     { limits: { memory: "1Gi" } },
   ],
+  [
+    "an agent with the resources of agentResources, and the others as they are",
+    { agentResources: { requests: { cpu: "200m" }, limits: { memory: "2Gi" } } },
+    ({ spec }) => spec.containers[0]?.resources,
+    { requests: { cpu: "200m", memory: "128Mi" }, limits: { memory: "2Gi" } },
+  ],
 ];
 
 describe("a pod of a Builder has", () => {

@@ -94,6 +94,33 @@ describe("Prober", () => {
     assert.equal(daemon.questions - before, 4);
   });
 
+  it("asks a daemon that does not answer at once, and then every second, while a run waits for it", async () => {
+    daemon.answer = refuse;
+    prober.watch(key, [target()]);
+    await clock.advance(600_000);
+    const before = daemon.questions;
+    prober.want(key);
+    await clock.advance(0);
+    assert.equal(daemon.questions - before, 1, "at once");
+    prober.want(key);
+    await clock.advance(10_000);
+    assert.equal(daemon.questions - before, 11);
+    await clock.advance(120_000);
+    const later = daemon.questions;
+    await clock.advance(60_000);
+    assert.equal(daemon.questions - later, 4, "nobody waits any more");
+  });
+
+  it("asks at once when Kubernetes says that the daemon answers", async () => {
+    daemon.answer = refuse;
+    prober.watch(key, [{ ...target(), isReported: false }]);
+    await clock.advance(600_000);
+    daemon.answer = () => Promise.resolve({ version: "0.34.2" });
+    prober.watch(key, [{ ...target(), isReported: true }]);
+    await clock.advance(0);
+    assert.equal(reason(), undefined);
+  });
+
   it("forgives one that answered before a single failure, and asks again at once", async () => {
     prober.watch(key, [target()]);
     await clock.advance(0);

@@ -251,6 +251,24 @@ describe("the numbers and facts of a Builder", () => {
     ]);
   });
 
+  it("remembers what pods build for while scaling has none", () => {
+    const spec = aSpec({ kubernetes: { scaling: { max: 2 } } });
+    const previous = builderStatus(input({ spec, instances: [good] }));
+    assert.deepEqual(previous.podPlatforms, ["linux/amd64", "linux/386"]);
+    const scaled = builderStatus(input({ spec, previous, wanted: 0 }));
+    assert.deepEqual([scaled.podPlatforms, scaled.platforms], [["linux/amd64", "linux/386"], []]);
+    assert.equal(builderStatus(input({ previous })).podPlatforms, undefined, "without scaling");
+  });
+
+  it("writes down when the last runs started, for keepWarm only", () => {
+    const starts = Array.from({ length: 30 }, (_, at) => at * 1_000);
+    const kept = (scaling: { max: number; keepWarm?: string }) =>
+      builderStatus(input({ spec: aSpec({ kubernetes: { scaling } }), starts })).recentStarts;
+    assert.equal(kept({ max: 2 }), undefined);
+    const times = kept({ max: 2, keepWarm: "1h" });
+    assert.deepEqual([times?.length, times?.at(-1)], [17, "1970-01-01T00:00:29Z"]);
+  });
+
   it("keeps what a daemon said last when it falls silent, without counting it", () => {
     const spec = aSpec({ remote: { endpoint: "tcp://there:1234" } });
     assert.ok(spec.remote !== undefined && anAnswer.facts !== undefined);

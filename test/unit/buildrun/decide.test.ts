@@ -28,6 +28,7 @@ import {
 
 type Expected = { readonly kind: Step["kind"] } & Record<string, unknown>;
 
+const stopped = finished({ kind: "cancelled", finishedAt: at(3).toISOString() });
 const registry = { class: "Registry", reason: "RegistryUnavailable", retryable: true } as const;
 const deleting = { deletionTimestamp: at(2).toISOString() };
 const without = (world: RunWorld): RunWorld =>
@@ -134,15 +135,25 @@ const cases: readonly (readonly [string, RunWorld, Expected])[] = [
   ],
   [
     "says that the Builder was deleted when that ended the job",
-    aWorld({
-      run: aRunningRun(),
-      job: finished({ kind: "cancelled", finishedAt: at(3).toISOString() }),
-      isEvicted: true,
-    }),
+    aWorld({ run: aRunningRun(), job: stopped, isEvicted: true }),
     {
       kind: "finish",
       result: "Cancelled",
       failure: { class: "Builder", reason: "BuilderDeleted" },
+    },
+  ],
+  [
+    "cancels a running job when the time of its Builder's drain is over",
+    aWorld({ run: aRunningRun(), job: running(), isOverdue: true }),
+    { kind: "cancel", ref: `${uid}-1` },
+  ],
+  [
+    "calls the attempt lost, by the builder, when that ended the job",
+    aWorld({ run: aRunningRun(), job: stopped, isOverdue: true }),
+    {
+      kind: "retry",
+      attempt: { outcome: "Lost" },
+      failure: { class: "Builder", reason: "AttemptLost" },
     },
   ],
   [

@@ -6,6 +6,7 @@ import {
   cel,
   duration,
   listMap,
+  listSet,
   open,
   quantity,
   type Rule,
@@ -23,7 +24,7 @@ import {
   Volume,
   VolumeMount,
 } from "./pod-parts.ts";
-import { ImageRef, ObjectName, SecretRef } from "../shared.ts";
+import { ImageRef, ObjectName, Platform, SecretRef } from "../shared.ts";
 
 const Quantities = z
   .record(z.string(), quantity())
@@ -110,6 +111,11 @@ export const KubernetesDriver = z
         "How many buildkitd instances run, always. Each has a cache of its own. Default: 1, without scaling.",
       ),
     scaling: Scaling.optional().describe("Instances that come and go with the runs."),
+    platforms: listSet(Platform, 16)
+      .default([])
+      .describe(
+        "Platforms that the instances are used for. None: what BuildKit says of itself, and while scaling has none, what it said last.",
+      ),
     isolation: z
       .enum(["Shared", "PerRun"])
       .default("Shared")
@@ -132,6 +138,17 @@ export const KubernetesDriver = z
       })
       .optional()
       .describe("CPU, memory and ephemeral storage of each instance."),
+    agentResources: z
+      .object({
+        requests: Quantities.optional().describe("Default: 50m of CPU and 128Mi of memory."),
+        limits: Quantities.optional().describe(
+          "Default: 512Mi of memory, and 1 of CPU where resources limits CPU.",
+        ),
+      })
+      .optional()
+      .describe(
+        "The same of the agent beside each instance, which holds what builds send and fetch. What is left out stays as it is by default.",
+      ),
     nodeSelector: textMap({ max: 32, key: 317, value: 63 })
       .optional()
       .describe("Labels a node must have to run the instances."),

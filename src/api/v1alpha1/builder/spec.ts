@@ -1,7 +1,7 @@
 // What a person may write in a Builder or a ClusterBuilder: where BuildKit runs, and how much of it.
 
 import { z } from "zod";
-import { cel, exactlyOne, listMap, listSet, rules, section, text } from "../../schema.ts";
+import { cel, duration, exactlyOne, listMap, listSet, rules, section, text } from "../../schema.ts";
 import { Allow } from "./allow.ts";
 import { Buildkitd } from "./buildkitd.ts";
 import { DockerContainerDriver, DockerDriver } from "./docker.ts";
@@ -97,13 +97,18 @@ export const BuilderSpec = z
       .boolean()
       .default(false)
       .describe(
-        "Take no new runs. Those that run have kubernetes.drainTimeout to end; what is left then is started again once the Builder takes runs, or elsewhere.",
+        "Take no new runs. Those that run have kubernetes.drainTimeout to end, or drainTimeout where the daemon is no pod; what is left then is started again once the Builder takes runs, or elsewhere.",
+      ),
+    drainTimeout: duration("1s", "24h")
+      .default("10m")
+      .describe(
+        "How long daemons that are no pods of kubernetes let running builds end when the Builder drains or is deleted.",
       ),
     deletionPolicy: z
       .enum(["WaitForRuns", "CancelRuns"])
       .default("WaitForRuns")
       .describe(
-        "What becomes of running builds when the Builder is deleted. WaitForRuns: they have kubernetes.drainTimeout to end; runs that are cut then wait for a Builder of this name. CancelRuns: they are cancelled.",
+        "What becomes of running builds when the Builder is deleted. WaitForRuns: they have as long to end as with drain; runs that are cut then wait for a Builder of this name. CancelRuns: they are cancelled.",
       ),
     serviceAccountName: ObjectName.default("default").describe(
       "Service account with whose rights the Secrets named here are read. For a ClusterBuilder: in the namespace of Kiln.",

@@ -103,6 +103,14 @@ export const BuilderStatus = z.object({
     .optional()
     .describe("Version of BuildKit; the oldest if they differ."),
   platforms: Platforms.optional().describe("Platforms that at least one instance can build for."),
+  podPlatforms: Platforms.optional().describe(
+    "Platforms that BuildKit in the pods of kubernetes last said it builds for; kept while scaling has none.",
+  ),
+  recentStarts: z
+    .array(Timestamp)
+    .max(statusLimits.recentStarts)
+    .optional()
+    .describe("When the last runs started, oldest first: what keepWarm goes by."),
   readyInstances: Count.optional().describe("Instances that take runs."),
   totalInstances: Count.optional().describe("Instances there should be."),
   runningRuns: Count.optional().describe("Runs that build now."),

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import type { BuilderSpecInput } from "../../../../src/api/v1alpha1/index.ts";
 import { podInstance } from "../../../../src/builder/health/facts.ts";
 import { drainOf } from "../../../../src/builder/lifecycle/drain-mark.ts";
-import { type FleetInput, fleetState } from "../../../../src/builder/lifecycle/fleet-state.ts";
+import {
+  type FleetInput,
+  fleetState,
+  isOverdue,
+} from "../../../../src/builder/lifecycle/fleet-state.ts";
 import type { BuilderWorld } from "../../../../src/builder/reconcile/world.ts";
 import type { Pod } from "../../../../src/kube/types.ts";
 import { anAnswer, aPod, aSpec } from "../samples.ts";
@@ -53,6 +57,43 @@ describe("the mark of a drain on a pod", () => {
       const marks: Record<string, string> =
         text === undefined ? {} : { "kiln.build/draining": text };
       assert.equal(drainOf(pod("a", marks))?.why, why);
+    });
+  }
+});
+
+describe("the time that daemons which are no pods have to drain", () => {
+  const draining = (reason: string) => ({
+    conditions: [{ type: "Draining", reason, lastTransitionTime: "2026-01-01T00:50:00Z" }],
+  });
+  const cases: readonly [what: string, spec: object, object: object, boolean][] = [
+    ["is over after drainTimeout", { drain: true }, { status: draining("DrainRequested") }, true],
+    [
+      "is not over before",
+      { drain: true, drainTimeout: "11m" },
+      { status: draining("DrainRequested") },
+      false,
+    ],
+    ["has not begun while nobody drains", {}, { status: draining("DrainRequested") }, false],
+    [
+      "has not begun until status says so",
+      { drain: true },
+      { status: draining("InstancesDraining") },
+      false,
+    ],
+    [
+      "begins with the deletion",
+      {},
+      { metadata: { deletionTimestamp: "2026-01-01T00:50:00Z" } },
+      true,
+    ],
+  ];
+  for (const [what, spec, object, is] of cases) {
+    it(what, () => {
+      const of = {
+        spec: aSpec({ remote: { endpoint: "tcp://there:1234" }, ...spec }),
+        object: { metadata: {}, ...object },
+      } as unknown as BuilderWorld;
+      assert.equal(isOverdue(of, now), is);
     });
   }
 });
