@@ -51,9 +51,9 @@ describe("sending a tree", function () {
   afterEach(() => rmSync(root, { recursive: true }));
 
   /** A directory that a worker reads, and what comes after it. */
-  function makeLarge(): void {
+  function makeLarge(files = 20): void {
     mkdirSync(join(root, "many"));
-    for (let file = 0; file < 1_100; file++)
+    for (let file = 0; file < files; file++)
       writeFileSync(join(root, "many", `f${file}`), `${file}`);
   }
 
@@ -65,7 +65,7 @@ describe("sending a tree", function () {
   ] as const) {
     it(`gives files of every size ${where}`, async () => {
       for (const size of sizes) writeFileSync(join(root, `s${size}`), bytes(size));
-      if (large) makeLarge();
+      if (large) makeLarge(1_100);
       const { files, stats } = await receive(onDisk());
       for (const size of sizes) assert.ok(files.get(`s${size}`)?.equals(bytes(size)), `${size}`);
       assert.equal(stats.length, sizes.length + (large ? 1_101 : 0));
@@ -259,12 +259,15 @@ describe("sending a tree", function () {
   });
 });
 
-/** A count once it does not grow any more. */
+/** A count that has begun and does not grow any more. Taken too early, it is less than it may be, never more. */
 async function settledCount(count: () => number): Promise<number> {
-  for (let last = -1; ; ) {
+  let [last, same] = [0, 0];
+  for (const deadline = Date.now() + 10_000; same < 10; ) {
+    if (Date.now() > deadline) throw new Error(`${last} after 10 s, and no end of it`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
     const now = count();
-    if (now === last && now > 0) return now;
+    same = now > 0 && now === last ? same + 1 : 0;
     last = now;
-    await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  return last;
 }

@@ -349,14 +349,23 @@ describe("keepalive", () => {
   });
 
   it("asks a silent peer that answers only once in a while", async () => {
-    const peer = peerOf({ role: "client", keepalive });
-    const pings = () => peer.heard.filter(({ type }) => type === frameType.ping).length;
-    const answer = setInterval(() => {
-      if (pings() > 0) peer.say((writer) => writer.ping(Buffer.alloc(8), true));
-    }, 5);
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    clearInterval(answer);
-    assert.equal(pings(), 1);
-    peer.connection.destroy();
+    let now = 0;
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const clock = mock.method(performance, "now", () => now);
+    try {
+      const peer = peerOf({ role: "client", keepalive });
+      const pings = () => peer.heard.filter(({ type }) => type === frameType.ping).length;
+      while (now < 20 * keepalive.idleMs) {
+        now += 5;
+        mock.timers.tick(5);
+        await new Promise(setImmediate);
+        if (pings() > 0) peer.say((writer) => writer.ping(Buffer.alloc(8), true));
+      }
+      assert.equal(pings(), 1);
+      peer.connection.destroy();
+    } finally {
+      clock.mock.restore();
+      mock.timers.reset();
+    }
   });
 });
