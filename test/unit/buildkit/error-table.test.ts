@@ -304,7 +304,7 @@ describe("which failure is whose", () => {
       fc.property(fc.nat(20), fc.string(), fc.uint8Array(), (code, message, bytes) => {
         assert.ok(rowOf(factsOfCall(code, message, bytes)).reason.length > 0);
       }),
-      { numRuns: 2000 },
+      { numRuns: 300 },
     );
   });
 

@@ -173,7 +173,7 @@ describe("fsutil packets", () => {
           assert.ok(error instanceof RangeError);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 300 },
     );
   });
 });
@@ -187,7 +187,7 @@ describe("names that are bytes", () => {
         const name = Buffer.from(values);
         assert.deepEqual(bytesOf(nameOf(name)), name);
       }),
-      { numRuns: 3000 },
+      { numRuns: 300 },
     );
   });
 

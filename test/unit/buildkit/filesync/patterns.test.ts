@@ -104,7 +104,7 @@ describe("patterns", () => {
           assert.ok(error instanceof SyntaxError, String(error));
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 300 },
     );
   });
 
@@ -128,7 +128,7 @@ describe("patterns", () => {
             assert.equal(list.nothingBelow(directory, false), false);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 300 },
     );
   });
 
@@ -210,7 +210,7 @@ describe("patterns", () => {
         }
         assert.equal(regexpMatcher(expression)(path), stateMatcher(expression)(path));
       }),
-      { numRuns: 2000 },
+      { numRuns: 300 },
     );
   });
 

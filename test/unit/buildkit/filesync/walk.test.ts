@@ -163,7 +163,7 @@ describe("walking a tree", () => {
         const want = Buffer.compare(Buffer.from(a), Buffer.from(b));
         assert.equal(Math.sign(compareBytes(a, b)), want);
       }),
-      { numRuns: 2000 },
+      { numRuns: 300 },
     );
   });
 
