@@ -28,6 +28,8 @@ export type Step =
   /** Cancel these BuildRuns. */
   | { readonly kind: "halt"; readonly runs: readonly BuildRun[] }
   | { readonly kind: "follow" }
+  /** Write down why it fails; it ends when its BuildRuns have. */
+  | { readonly kind: "fail"; readonly failure: BakeFailure }
   | { readonly kind: "end"; readonly ending: Ending }
   /** Finished and kept; look again when its time is over. */
   | { readonly kind: "expire"; readonly inMs: number }
@@ -66,8 +68,10 @@ function attend(world: BakeWorld, targets: Targets): Step {
   const { bake, runs } = world;
   const found = [...runs.values()];
   const open = found.filter(({ status }) => status?.completionTime === undefined);
-  const failure = firstFailure(world, targets);
-  if (bake.spec.cancel || (failure !== undefined && bake.spec.failFast)) {
+  const written = bake.status?.failure;
+  const failure = written ?? firstFailure(world, targets);
+  const isFailing = failure !== undefined && (bake.spec.failFast || written !== undefined);
+  if (bake.spec.cancel || isFailing) {
     const heedless = open.filter(({ spec }) => !spec.cancel);
     if (heedless.length > 0) return { kind: "halt", runs: heedless };
     if (open.length > 0) return { kind: "follow" };
@@ -82,11 +86,8 @@ function attend(world: BakeWorld, targets: Targets): Step {
 function spawn({ bake, plan }: BakeWorld, absent: Targets): Step {
   if (plan === undefined || plan instanceof KilnError || plan.digest !== bake.status?.fileDigest) {
     const why = plan instanceof KilnError ? ` (${plan.message})` : "";
-    return end("Failed", {
-      class: "User",
-      reason: "BakeFileChanged",
-      message: `The Bake file changed before all BuildRuns were created${why}: create a new Bake.`,
-    });
+    const message = `The Bake file changed before all BuildRuns were created${why}: create a new Bake.`;
+    return { kind: "fail", failure: { class: "User", reason: "BakeFileChanged", message } };
   }
   const names = new Set(absent.map(({ name }) => name));
   return { kind: "spawn", targets: plan.targets.filter(({ name }) => names.has(name)) };

@@ -84,6 +84,9 @@ async function act(step: Step, scene: Scene, deps: BakeDeps): Promise<Outcome> {
     case "follow":
       await write({ kind: "running" }, scene, deps);
       return after(recheckMs);
+    case "fail":
+      await write({ kind: "failing", failure: step.failure }, scene, deps);
+      return after(1);
     case "end":
       return await end(step.ending, scene, deps);
     case "expire":
@@ -133,23 +136,11 @@ async function spawn(
         message: message.slice(0, 2000),
         target: target.name,
       } as const;
-      return await giveUp(failure, scene, deps);
+      await write({ kind: "failing", failure }, scene, deps);
+      return after(1);
     }
   }
   return after(settleMs);
-}
-
-/** What was created already ends before the Bake does. */
-async function giveUp(
-  failure: NonNullable<Ending["failure"]>,
-  scene: Scene,
-  deps: BakeDeps,
-): Promise<Outcome> {
-  const open = [...scene.world.runs.values()].filter(
-    ({ status, spec }) => status?.completionTime === undefined && !spec.cancel,
-  );
-  await halt(open, scene, deps);
-  return await end({ phase: "Failed", failure }, scene, deps);
 }
 
 /** The BuildRun of a target, ready to be created. It is deleted with the Bake. */

@@ -4,7 +4,7 @@ import { removeCondition, setCondition, timestamp } from "../../api/condition.ts
 import type { Bake, BakeStatus, BakeTargetStatus, BuildRun } from "../../api/v1alpha1/index.ts";
 import type { BakePlan } from "../plan/plan.ts";
 import { present } from "../plan/values.ts";
-import type { Ending } from "./decide.ts";
+import type { BakeFailure, Ending } from "./decide.ts";
 
 /** What a status is said about. */
 export interface Told {
@@ -18,6 +18,8 @@ export type Change =
   | { readonly kind: "waiting"; readonly reason: string; readonly message: string }
   | { readonly kind: "planned"; readonly plan: BakePlan }
   | { readonly kind: "running" }
+  /** It will fail, when its BuildRuns have ended. */
+  | { readonly kind: "failing"; readonly failure: BakeFailure }
   | { readonly kind: "ended"; readonly ending: Ending };
 
 interface Summary {
@@ -60,6 +62,8 @@ function changed(told: Told, change: Change): Partial<BakeStatus> {
     }
     case "running":
       return { phase: "Running", ...targetsNow(told) };
+    case "failing":
+      return { phase: "Running", failure: change.failure, ...targetsNow(told) };
     case "ended": {
       const { phase, failure } = change.ending;
       const completionTime = timestamp(told.now);
@@ -136,6 +140,7 @@ function summaryOf({ progress, targets = [] }: BakeStatus, change: Change): Summ
     case "waiting":
       return { ...change, succeeded: "Unknown", state: "stuck" };
     case "planned":
+    case "failing":
     case "running": {
       const message = `${completed} of ${total} targets are done.`;
       return { succeeded: "Unknown", reason: "Building", message, state: "moving" };

@@ -321,6 +321,20 @@ describe("a Bake", () => {
       assert.match(failure?.message ?? "", message);
     });
 
+  it("ends what was created already when the BuildRun of another target is refused", async () => {
+    const slow = { "dockerfile-inline": `${busybox}RUN sleep 605\n` };
+    const tags = ["x.example/y"];
+    const bad = { ...a, tags, output: ["type=image,rewrite-timestamp=true"] };
+    const file = { target: { slow, "z-bad": bad } };
+    const status = await ends(await bake("partly", { file: { inline: file }, targets: ["*"] }));
+    assert.deepEqual([status.phase, status.failure?.reason], ["Failed", "BuildRunRefused"]);
+    assert.equal(status.failure?.target, "z-bad");
+    assert.deepEqual(told(status), [
+      ["slow", "Cancelled", "Cancelled"],
+      ["z-bad", undefined, undefined],
+    ]);
+  });
+
   it("can not be changed, but for what may", async () => {
     const made = await bake("fixed", { file: { inline: { target: { a } } }, targets: ["a"] });
     await ends(made);

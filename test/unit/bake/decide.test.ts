@@ -64,6 +64,10 @@ const seen: BakeStatus = {
   ...planned,
   targets: plan.targets.map(({ name, run }) => ({ name, run, phase: "Running" })),
 };
+const refused: BakeStatus = {
+  ...planned,
+  failure: { class: "User", reason: "BuildRunRefused", message: "No." },
+};
 const over: BakeStatus = { ...seen, completionTime: created.toISOString() };
 const running = { a: inPhase("Running"), b: inPhase("Running") };
 const cancelling = aRun({ spec: { cancel: true }, status: { phase: "Running" } });
@@ -73,6 +77,7 @@ function told(world: BakeWorld): readonly unknown[] {
   const step = decide(world);
   if (step.kind === "end") return [step.ending.phase, step.ending.failure?.reason];
   if (step.kind === "spawn") return ["spawn", ...step.targets.map(({ name }) => name)];
+  if (step.kind === "fail") return ["fail", step.failure.reason];
   if (step.kind === "halt") return ["halt", step.runs.length];
   if (step.kind === "expire") return ["expire", step.inMs];
   return [step.kind];
@@ -91,12 +96,12 @@ const table: readonly [what: string, parts: Parts, want: readonly unknown[]][] =
   [
     "ends when the file is another one now",
     { status: { ...planned, fileDigest: "sha256:1" }, plan },
-    ["Failed", "BakeFileChanged"],
+    ["fail", "BakeFileChanged"],
   ],
   [
     "ends when the file is gone now",
     { status: planned, plan: notFound },
-    ["Failed", "BakeFileChanged"],
+    ["fail", "BakeFileChanged"],
   ],
   ["follows", { status: seen, runs: running }, ["follow"]],
   [
@@ -123,6 +128,16 @@ const table: readonly [what: string, parts: Parts, want: readonly unknown[]][] =
     "lets them go on without failFast",
     { spec: { failFast: false }, status: seen, runs: { ...running, a: inPhase("Failed") } },
     ["follow"],
+  ],
+  [
+    "halts what was created when another is refused, whatever failFast says",
+    { spec: { failFast: false }, status: refused, runs: { a: inPhase("Running") } },
+    ["halt", 1],
+  ],
+  [
+    "ends with what was refused when the others have",
+    { status: refused, runs: { a: inPhase("Cancelled") } },
+    ["Failed", "BuildRunRefused"],
   ],
   [
     "tells what failed by itself before what failed with it",
