@@ -68,7 +68,8 @@ export async function prepare(
     const hidden = [...read.hidden, ...(writer?.hidden ?? [])];
     const materials = new Sealed({ endpoint, ...read, hidden });
     const request = withKnownHosts(plan, credentials);
-    const ofPart = { ...request.frontendAttrs, ...attrs, ...imagesOf(plan, others) };
+    // What comes from the cluster never replaces what the plan says: options of a frontend may have any name.
+    const ofPart = { ...attrs, ...request.frontendAttrs, ...imagesOf(plan, others) };
     const frontendAttrs = withBuilderId(ofPart, builderId(builder.ref));
     const { engine } = builder.instances.find(({ id }) => id === instance) ?? {};
     const exporters = withAddress(request.exporters, writer?.address);

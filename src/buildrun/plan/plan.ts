@@ -93,14 +93,24 @@ function sourcePolicy(spec: BuildRunSpec, { rules: own }: ContextPlan): Partial<
   return rules.length === 0 ? {} : { sourcePolicy: { rules } };
 }
 
-/** Build args whose values are kept in the cluster. */
-function valueNeeds({ buildArgs }: BuildRunSpec): ValueNeed[] {
-  return buildArgs.flatMap(({ name, valueFrom }): ValueNeed[] => {
+/** Attributes whose values are kept in the cluster. */
+function valueNeeds({ buildArgs, labelsFrom, frontend }: BuildRunSpec): ValueNeed[] {
+  const args = buildArgs.flatMap(({ name, valueFrom }): ValueNeed[] => {
     const attr = `build-arg:${name}`;
     const { configMapKeyRef, secretKeyRef } = valueFrom ?? {};
     if (configMapKeyRef !== undefined) return [{ attr, kind: "configMap", ...configMapKeyRef }];
     return secretKeyRef === undefined ? [] : [{ attr, kind: "secret", ...secretKeyRef }];
   });
+  const plain = [
+    ...labelsFrom.map(({ name, valueFrom }) => ({ attr: `label:${name}`, valueFrom })),
+    ...(frontend?.optionsFrom ?? []).map(({ name, valueFrom }) => ({ attr: name, valueFrom })),
+  ];
+  return [
+    ...args,
+    ...plain.map(({ attr, valueFrom: { configMapKeyRef } }): ValueNeed => {
+      return { attr, kind: "configMap", ...configMapKeyRef };
+    }),
+  ];
 }
 
 /** Volumes that outputs go onto; a question makes none. */

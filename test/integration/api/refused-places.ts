@@ -61,6 +61,18 @@ export const places: readonly Refusal[] = [
     "buildArgs[0].valueFrom",
     /remove one/,
   ],
+  [
+    "an option of the frontend that is a field",
+    run({ frontend: { image: "a/b:1", optionsFrom: [{ name: "target", valueFrom: from }] } }),
+    "frontend.optionsFrom[0].name",
+    /use frontend\.image, dockerfile\.path, target/,
+  ],
+  [
+    "a label from nowhere",
+    run({ labelsFrom: [{ name: "a", valueFrom: {} }] }),
+    "labelsFrom[0].valueFrom.configMapKeyRef",
+    /Required/,
+  ],
   ["a value from nowhere", value({ valueFrom: {} }), "valueFrom", /exactly one of configMapKeyRef/],
   [
     "ids of cache mounts from elsewhere",

@@ -212,6 +212,24 @@ describe("a run on a real buildkitd", () => {
     assert.ok(config.Env?.includes("V=1,2=3"));
   });
 
+  it("takes labels from a ConfigMap, and says which key is missing", async () => {
+    await configMap(daemon, "release", { revision: "r7" });
+    const from = (key: string) => ({
+      labels: { team: "shop" },
+      labelsFrom: ["team", "revision"].map((name) => ({
+        name,
+        valueFrom: { configMapKeyRef: { name: "release", key } },
+      })),
+    });
+    const spec = { ...image(daemon, "labelled:1"), ...from("revision") };
+    const status = await succeeds(daemon, inline("FROM busybox\n", spec));
+    const { manifest } = await pushed(daemon, "labelled", status.outputs?.[0]?.image?.digest ?? "");
+    const { config } = await configOf(daemon, "labelled", manifest.config?.digest ?? "");
+    assert.partialDeepStrictEqual(config.Labels, { team: "shop", revision: "r7" });
+    const { failure } = await build(daemon, inline("FROM busybox\n", from("none")));
+    assert.equal(failure?.reason, "ConfigMapKeyNotFound");
+  });
+
   it("gives a step its secret, and keeps it out of the image", async () => {
     await secret(daemon, "npm", { token: "npm-token-c4n4ry" });
     const dockerfile =

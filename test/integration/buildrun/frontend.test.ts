@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { type ObjectStore, objectStore } from "../../cluster/index.ts";
-import { aDaemon, build, image, secret, succeeds } from "./daemon.ts";
+import { aDaemon, build, configMap, image, secret, succeeds } from "./daemon.ts";
 import { type FrontendContext, frontendContext } from "./frontend-context.ts";
 
 describe("a frontend of one's own", () => {
@@ -62,6 +62,18 @@ describe("a frontend of one's own", () => {
 
     await succeeds(daemon, spec("stamp", { outputs: [{ local: { to } }] }));
     assert.equal(await readFile(path.join(folder, "web/stamp"), "utf8"), "1.2");
+
+    await configMap(daemon, "release", { version: "3.4" });
+    const valueFrom = { configMapKeyRef: { name: "release", key: "version" } };
+    const frontend = {
+      image: `${daemon.registry.host}/frontend:1`,
+      optionsFrom: [{ name: "build-arg:VERSION", valueFrom }],
+    };
+    await succeeds(
+      daemon,
+      spec("stamp", { outputs: [{ local: { to } }], frontend, buildArgs: [] }),
+    );
+    assert.equal(await readFile(path.join(folder, "web/stamp"), "utf8"), "3.4");
 
     const { failure } = await build(daemon, spec("none"));
     assert.equal(failure?.class, "User", JSON.stringify(failure));

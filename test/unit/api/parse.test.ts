@@ -14,6 +14,7 @@ describe("parseBuildRun", () => {
       dockerfile: { path: "Dockerfile" },
       buildArgs: [],
       labels: {},
+      labelsFrom: [],
       platforms: [],
       buildContexts: [],
       ssh: [],

@@ -102,4 +102,20 @@ describe("a build arg with valueFrom", () => {
     const need = { attr: "build-arg:B", kind: "configMap", name: "settings", key: "v" };
     assert.deepEqual(needs.values, [need]);
   });
+
+  it("so is a label, and an option of the frontend", () => {
+    const valueFrom = { configMapKeyRef: { name: "settings", key: "v" } };
+    const frontend = { image: "r.example/f:1", optionsFrom: [{ name: "mode", valueFrom }] };
+    const spec = { labels: { team: "shop" }, labelsFrom: [{ name: "rev", valueFrom }], frontend };
+    const { request, needs } = planOf(aRun({ spec }));
+    assert.deepEqual(
+      Object.keys(request.frontendAttrs).filter((attr) => /^label:|^mode$/.test(attr)),
+      ["label:team"],
+    );
+    const value = { kind: "configMap", name: "settings", key: "v" };
+    assert.deepEqual(needs.values, [
+      { attr: "label:rev", ...value },
+      { attr: "mode", ...value },
+    ]);
+  });
 });

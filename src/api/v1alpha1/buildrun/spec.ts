@@ -103,17 +103,46 @@ const BuildArg = z
     ),
   );
 
+/** A value that anybody may read who may read the image or the record of its build: no Secret fits. */
+const PlainSource = z.object({ configMapKeyRef: KeyRef.describe("Key of a ConfigMap.") });
+
+const LabelFrom = z.object({
+  name: text({ max: 256 }).describe("Name of the label."),
+  valueFrom: PlainSource.describe("Where its value is kept."),
+});
+
+const optionFields = [
+  ...["source", "cmdline", "build-arg:BUILDKIT_SYNTAX", "filename", "target", "platform"],
+  ...["context", "frontend.caps", "requestid"],
+];
+const notOptions = `[${optionFields.map((name) => `'${name}'`).join(", ")}]`;
+const saidElsewhere =
+  "a field of the BuildRun says this already: use frontend.image, dockerfile.path, target, platforms or context";
+
+const OptionFrom = z.object({
+  name: text(
+    { max: 256 },
+    {
+      lacks: new RegExp(`^(${optionFields.map((name) => name.replace(".", "\\.")).join("|")})$`),
+      message: saidElsewhere,
+    },
+  ).describe("Name of the option."),
+  valueFrom: PlainSource.describe("Where its value is kept."),
+});
+
 const Frontend = z.object({
   image: ImageRef.describe("Image of the frontend; the Builder may allow some only."),
   options: textMap(
     { max: 64, key: 256, value: 16384 },
-    cel(
-      "self.all(k, !(k in ['source', 'cmdline', 'build-arg:BUILDKIT_SYNTAX', 'filename', 'target', 'platform', 'context', 'frontend.caps', 'requestid']))",
-      "a field of the BuildRun says this already: use frontend.image, dockerfile.path, target, platforms or context",
-    ),
+    cel(`self.all(k, !(k in ${notOptions}))`, saidElsewhere),
   )
     .default({})
     .describe("Options of the frontend beside those that fields of the run stand for."),
+  optionsFrom: listMap(OptionFrom, ["name"], 32)
+    .default([])
+    .describe(
+      "Options whose values are kept in ConfigMaps. What the run says itself, or Kiln sets, holds against them.",
+    ),
 });
 
 /** One entry of `spec.ssh`. */
@@ -186,6 +215,11 @@ const fields = {
     .describe("Stage to build. Default: the last one."),
   buildArgs: listMap(BuildArg, ["name"], 256).default([]).describe("Values for ARG instructions."),
   labels: textMap({ max: 128, key: 256, value: 4096 }).default({}).describe("Labels of the image."),
+  labelsFrom: listMap(LabelFrom, ["name"], 32)
+    .default([])
+    .describe(
+      "Labels whose values are kept in ConfigMaps. One of labels with the same name holds.",
+    ),
   platforms: listSet(Platform.describe("One platform, such as linux/arm64."), 16)
     .default([])
     .describe("Platforms to build for. Default: the one of the builder."),
