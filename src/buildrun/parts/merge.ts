@@ -1,6 +1,7 @@
 // One index of the images that parts have pushed: read and written in their registry, with the logins of the run.
 
 import type { ImageFacts, SolveFacts } from "../../agent/agent.ts";
+import type { FileFacts } from "../../agent/outputs/places.ts";
 import type { ImageOutput } from "../../api/v1alpha1/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import type { ReadOptions } from "../../registry/manifest.ts";
@@ -33,12 +34,24 @@ export async function mergeParts(
     serviceAccount: run.spec.serviceAccountName,
   };
   const { registryCredentials } = plan.needs;
-  const needs = { ...plan.needs, secrets: [], ssh: [], gits: [], trees: {}, registryCredentials };
+  const needs = {
+    ...plan.needs,
+    secrets: [],
+    ssh: [],
+    gits: [],
+    trees: {},
+    claims: [],
+    registryCredentials,
+  };
   const { logins } = await readCredentials(needs, account, client, signal);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
   const images: ImageFacts[] = [];
+  const files: FileFacts[] = [];
   for (const [index, { image }] of run.spec.outputs.entries()) {
-    if (image === undefined) continue;
+    if (image === undefined) {
+      files.push(...parts.flatMap((part) => partFiles(part, index)));
+      continue;
+    }
     const made = parts.map((part) => partImage(part, index));
     const read = (domain: string): ReadOptions => {
       const insecure = image.insecure || isPlain(domain, builder);
@@ -46,7 +59,18 @@ export async function mergeParts(
     };
     images.push(...(await mergeOutput(image, made, read)));
   }
-  return { images, baseImages: [] };
+  return { images, baseImages: [], ...(files.length > 0 && { files }) };
+}
+
+/** What a part left of an output of files, in a place of its own. */
+function partFiles({ found }: PartView, exporter: number): FileFacts[] {
+  return (found?.status?.outputs ?? []).flatMap(({ files }, index): FileFacts[] => {
+    if (files === undefined || index !== exporter) return [];
+    const { location, size = 0, digest, files: count, skipped } = files;
+    const told = { digest, files: count, skipped };
+    const known = Object.entries(told).filter(([, value]) => value !== undefined);
+    return [{ exporter, location, size, ...Object.fromEntries(known) }];
+  });
 }
 
 /** Whether the Builder takes this registry without a certificate that holds. */

@@ -5,7 +5,8 @@ import type { BuildRun, BuildRunSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveFailure } from "../../agent/agent.ts";
 import type { BuilderRef } from "../../builder/index.ts";
 import { apiVersion } from "../../api/kinds.ts";
-import { partCache, repositoryOf } from "./part-caches.ts";
+import { partCache } from "./part-caches.ts";
+import { partOutput } from "./part-outputs.ts";
 
 /** Label of a part, with the name of the run that it is of. */
 export const partOfLabel = "kiln.build/part-of";
@@ -36,13 +37,13 @@ export function partsOf(
 /** Why the run can't be split; undefined: it can. */
 export function unsplittable({ spec }: BuildRun): SolveFailure | undefined {
   const index = spec.outputs.findIndex(
-    ({ image }) => image === undefined || !image.push || image.tags.length === 0,
+    ({ image }) => image !== undefined && (!image.push || image.tags.length === 0),
   );
   if (index < 0) return undefined;
   return {
     class: "User",
     reason: "OutputNotSplittable",
-    message: `spec.outputs[${index}] can not be made: no instance of the Builder builds for ${spec.platforms.join(", ")} together, and only images that are pushed can be put together from several. Push an image, or start a run for each platform.`,
+    message: `spec.outputs[${index}] can not be made: no instance of the Builder builds for ${spec.platforms.join(", ")} together, and an image that is not pushed can not be put together from several. Push it, or start a run for each platform.`,
     retryable: false,
     logTail: [],
   };
@@ -79,19 +80,8 @@ export function partRun(run: BuildRun, { run: name, platforms }: PartName, build
       ...kept,
       builderRef: { kind: builder.kind, name: builder.name },
       platforms: [...platforms],
-      outputs: spec.outputs.map(partOutput),
+      outputs: spec.outputs.map((output) => partOutput(output, platforms)),
       cache: partCache(spec.cache, platforms),
     } satisfies BuildRunSpec,
   };
-}
-
-type Output = BuildRunSpec["outputs"][number];
-
-/** Pushed by digest into the same repositories; what is about the index is left to whoever makes the index. */
-function partOutput(output: Output): Output {
-  const { image } = output;
-  if (image === undefined) return output;
-  const tags = [...new Set(image.tags.map(repositoryOf))];
-  const annotations = image.annotations.filter(({ level }) => level === "manifest");
-  return { image: { ...image, tags, annotations, pushByDigest: true } };
 }

@@ -59,10 +59,11 @@ function filesOf(
   { files = [] }: SolveFacts,
   { index, image }: { readonly index: number; readonly image: ImageFacts | undefined },
 ): OutputStatus[] {
-  const made = files.find(({ exporter }) => exporter === index);
-  if (made === undefined) return [];
-  const { exporter: _, data: __, ...rest } = made;
-  return [{ files: { type, ...rest, ...(image && { imageDigest: image.digest }) } }];
+  // Of a split run each part has made some.
+  const made = files.filter(({ exporter }) => exporter === index);
+  return made.map(({ exporter: _, data: __, ...rest }) => ({
+    files: { type, ...rest, ...(image && { imageDigest: image.digest }) },
+  }));
 }
 
 const maxAttestations = 32;

@@ -321,6 +321,27 @@ describe("a run for platforms of two instances", () => {
     );
   });
 
+  it("leaves archives and files of each part in places of their own", async () => {
+    const to = (name: string) => ({
+      artifact: { ref: `${daemon.registry.host}/${name}`, insecure: true },
+    });
+    const outputs = [{ oci: { to: to("layouts:1") } }, { local: { to: to("files:1") } }];
+    const status = await succeeds(daemon, inline(dockerfile, { platforms: both, outputs }));
+    const places = status.outputs?.map(({ files }) => files?.location.replace(/@.*/, ""));
+    const named = (name: string, one: string) => `${daemon.registry.host}/${name}:1-linux-${one}`;
+    assert.deepEqual(places, [
+      named("layouts", "amd64"),
+      named("layouts", "arm64"),
+      named("files", "amd64"),
+      named("files", "arm64"),
+    ]);
+    assert.ok(status.outputs?.every(({ files }) => (files?.size ?? 0) > 0));
+    for (const { files } of status.outputs ?? []) {
+      const [, name = "", tag = ""] = /\/(\w+):([^@]+)@/.exec(files?.location ?? "") ?? [];
+      assert.equal((await pushed(daemon, name, tag)).digest, files?.digest);
+    }
+  });
+
   it("is refused when its image is not pushed: it would be in two places", async () => {
     const spec = { platforms: both, ...image(daemon, "kept:1", { push: false }) };
     const { failure, parts } = await build(daemon, inline(dockerfile, spec));

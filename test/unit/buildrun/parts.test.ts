@@ -154,6 +154,39 @@ describe("a part of a run", () => {
     assert.deepEqual(cache.to, [{ inline: {} }]);
   });
 
+  const secretRef = { name: "keys" };
+  const bucket = { bucket: "builds", region: "r", credentials: { secretRef } };
+  const s3 = (key: string) => ({ s3: { ...bucket, key } });
+  const claim = (path: string) => ({ persistentVolumeClaim: { claimName: "c", path } });
+  const artifact = (ref: string) => ({ artifact: { ref, insecure: false } });
+  const places: readonly (readonly [string, "tar" | "local", object, object])[] = [
+    ["an object", "tar", s3("a/web.tar"), s3("a/web-linux-arm64.tar")],
+    ["an object without an ending", "tar", s3("a/web"), s3("a/web-linux-arm64")],
+    ["objects", "local", s3("a/"), s3("a/linux_arm64/")],
+    ["a file of a volume", "tar", claim("a/web.tar"), claim("a/web-linux-arm64.tar")],
+    ["a folder of a volume", "local", claim("a/web"), claim("a/web/linux_arm64")],
+    [
+      "an artifact",
+      "local",
+      artifact("r.example:5000/a:1"),
+      artifact("r.example:5000/a:1-linux-arm64"),
+    ],
+    [
+      "a ConfigMap",
+      "local",
+      { configMap: { name: "web" } },
+      { configMap: { name: "web-linux-arm64", key: "output.tar" } },
+    ],
+  ];
+  for (const [what, kind, to, own] of places)
+    it(`leaves files in ${what} of its own`, () => {
+      const outputs = [{ [kind]: { to } }] as never;
+      const whole = aRun({ spec: { ...spec, outputs } });
+      assert.equal(unsplittable(whole), undefined);
+      const [made] = parseBuildRun(partRun(whole, other, builderRef)).spec.outputs;
+      assert.partialDeepStrictEqual(made?.[kind]?.to, own);
+    });
+
   it("can not keep an image that is not pushed", () => {
     assert.equal(unsplittable(run), undefined);
     assert.equal(

@@ -288,9 +288,9 @@ export const BuildRunStatus = z.object({
   source: Source.optional().describe("What exactly was built."),
   outputs: z
     .array(OutputStatus)
-    .max(8)
+    .max(128)
     .optional()
-    .describe("What came out, in the order of the spec."),
+    .describe("What came out, in the order of the spec; of a split run, the files of each part."),
   baseImages: z
     .array(
       z.object({
