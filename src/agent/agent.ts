@@ -41,6 +41,8 @@ export interface Materials {
   readonly secrets: ReadonlyMap<string, Buffer>;
   /** Logins for registries. */
   readonly logins: DockerConfig;
+  /** Authorities of registries, for what the agent itself asks of them. Default: none but the public ones. */
+  readonly authorities?: ReadonlyMap<string, string>;
   readonly sshKeys: readonly SshKey[];
   /** Local trees by the name the frontend asks for: flat file names to contents. */
   readonly trees: ReadonlyMap<string, ReadonlyMap<string, Buffer>>;

@@ -2,6 +2,7 @@
 // for registries and git. Everything read here is sealed before it leaves this file's caller.
 
 import type { HiddenAttrs, SshKey } from "../agent/agent.ts";
+import { configMapFiles, secretFiles } from "./tree-files.ts";
 import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { isApiError } from "../kube/errors.ts";
@@ -14,6 +15,7 @@ import {
   secrets,
   serviceAccounts,
 } from "../kube/types.ts";
+import { type RegistryAuthorities, registriesOf } from "../registry/authorities.ts";
 import type { KubeObject } from "../kube/object.ts";
 import {
   type DockerConfig,
@@ -41,6 +43,7 @@ export interface Account {
 export interface Credentials {
   readonly secrets: Map<string, Buffer>;
   readonly logins: DockerConfig;
+  readonly authorities: RegistryAuthorities;
   readonly sshKeys: SshKey[];
   readonly trees: Map<string, Map<string, Buffer>>;
   readonly hidden: HiddenAttrs[];
@@ -226,24 +229,6 @@ async function readTrees(needs: Needs, reader: Reader): Promise<Map<string, Map<
   return new Map(await Promise.all(entries));
 }
 
-function configMapFiles({ data, binaryData }: ConfigMap): Map<string, Buffer> {
-  const text = Object.entries(data ?? {}).map(
-    ([name, value]) => [name, Buffer.from(value)] as const,
-  );
-  const binary = Object.entries(binaryData ?? {}).map(
-    ([name, value]) => [name, Buffer.from(value, "base64")] as const,
-  );
-  return new Map([...text, ...binary]);
-}
-
-function secretFiles({ data }: Secret): Map<string, Buffer> {
-  return new Map(
-    Object.entries(data ?? {}).map(
-      ([name, value]) => [name, Buffer.from(value, "base64")] as const,
-    ),
-  );
-}
-
 async function sshKey({ id, name }: SshNeed, reader: Reader): Promise<SshKey> {
   const secret = await read(secrets, name, reader);
   const key = valueOf(secret, "ssh-privatekey");
@@ -357,21 +342,34 @@ function loginsOf(secret: Secret): DockerConfig {
   }
 }
 
+/** A Secret with logins may have the authority of its registries beside them. */
+function authoritiesOf(secret: Secret): [host: string, pem: string][] {
+  const ca = valueOf(secret, "ca.crt")?.toString("utf8");
+  const hosts = registriesOf(valueOf(secret, ".dockerconfigjson")?.toString("utf8") ?? "");
+  return ca === undefined ? [] : hosts.map((host) => [host, ca]);
+}
+
 async function readLogins(
   needs: Needs,
   pullSecrets: readonly string[],
   reader: Reader,
-): Promise<Pick<Credentials, "logins" | "hints">> {
-  const named = await Promise.all(
-    needs.registryCredentials.map(async (name) => loginsOf(await read(secrets, name, reader))),
+): Promise<Pick<Credentials, "logins" | "authorities" | "hints">> {
+  const objects = await Promise.all(
+    needs.registryCredentials.map(async (name) => await read(secrets, name, reader)),
   );
+  const named = objects.map(loginsOf);
   const pulls = await Promise.all(pullSecrets.map((name) => pullSecretLogins(name, reader)));
   // Later ones win in a merge: what the run names beats what its account brings along, and the first of each the rest.
   const logins = mergeDockerConfigs([
     ...pulls.map(({ logins: found }) => found).reverse(),
     ...named.reverse(),
   ]);
-  return { logins, hints: pulls.flatMap(({ hint }) => (hint === undefined ? [] : [hint])) };
+  const authorities = new Map(objects.flatMap(authoritiesOf).reverse());
+  return {
+    logins,
+    authorities,
+    hints: pulls.flatMap(({ hint }) => (hint === undefined ? [] : [hint])),
+  };
 }
 
 // A service account's imagePullSecrets are often put there by the platform and not meant for builds: one that can't be

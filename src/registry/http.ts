@@ -1,6 +1,7 @@
 // One small HTTP request with a deadline and a bound on its answer. Follows no redirect: a login must not travel.
 import http from "node:http";
 import https from "node:https";
+import { rootCertificates } from "node:tls";
 
 /** What is asked for. */
 export interface HttpRequest {
@@ -52,7 +53,7 @@ async function exchange(
 ): Promise<HttpResponse> {
   const secure = new URL(request.url).protocol === "https:";
   const trust = {
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
     ...(options.insecure === true ? { rejectUnauthorized: false } : {}),
   };
   const { body = "" } = request;

@@ -10,6 +10,7 @@ import {
   type TypedAttrs,
 } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
+import { trustOf } from "../../registry/authorities.ts";
 import { repository } from "../../registry/push.ts";
 import { parseReference, referenceText, withDefaultTag } from "../../registry/reference.ts";
 import type { HiddenAttrs, Materials } from "../agent.ts";
@@ -97,8 +98,9 @@ function artifactSink(
   const { type, materials, signal, exporter } = opening;
   const reference = withDefaultTag(parseReference(ref));
   const tag = reference.tag ?? "latest";
+  const access = { logins: materials.logins, ...trustOf(materials.authorities, reference) };
   const open = (): ArtifactWriter =>
-    artifactWriter(repository(reference, { logins: materials.logins, insecure, signal }), {
+    artifactWriter(repository(reference, { ...access, insecure, signal }), {
       type: type === "local" ? filesType : `application/vnd.kiln.output.${type}.v1`,
       tag,
     });

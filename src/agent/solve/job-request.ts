@@ -52,7 +52,7 @@ export async function jobRequest(
     uses.push(...caches.uses);
   }
   if (hasSources(request)) {
-    const sources = await openSources(request, materials.logins, signal);
+    const sources = await openSources(request, materials, signal);
     request = sources.request;
     uses.push(...sources.uses);
   }

@@ -2,7 +2,9 @@
 // context that is no folder, which frontends take as an input.
 
 import type { SolveRequest, StoreUse } from "../../buildkit/index.ts";
-import type { DockerConfig } from "../../registry/docker-config.ts";
+import { trustOf } from "../../registry/authorities.ts";
+import { parseReference } from "../../registry/reference.ts";
+import type { Materials } from "../agent.ts";
 import { sourceDefinition } from "./inputs.ts";
 import { artifactOf } from "./marks.ts";
 import { registryContent } from "./registry-store.ts";
@@ -27,7 +29,7 @@ export function hasSources({ frontendAttrs }: SolveRequest): boolean {
  */
 export async function openSources(
   request: SolveRequest,
-  logins: DockerConfig,
+  { logins, authorities }: Pick<Materials, "logins" | "authorities">,
   signal: AbortSignal,
 ): Promise<OpenedSources> {
   const uses: StoreUse[] = [];
@@ -37,7 +39,9 @@ export async function openSources(
     attrs[key] = value;
     if (artifact === undefined) continue;
     const { ref, insecure } = artifact;
-    const { digest, store } = await registryContent(ref, { logins, insecure, signal });
+    const trust = trustOf(authorities, parseReference(ref));
+    const access = { logins, insecure, signal, ...trust };
+    const { digest, store } = await registryContent(ref, access);
     const name = `artifact-${uses.length}`;
     uses.push({ id: `oci:${name}`, store });
     attrs[key] = `oci-layout://${name}@${digest}`;

@@ -4,6 +4,7 @@ import type { ImageFacts, SolveFacts } from "../../agent/agent.ts";
 import type { FileFacts } from "../../agent/outputs/places.ts";
 import type { ImageOutput } from "../../api/v1alpha1/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
+import { trustOf } from "../../registry/authorities.ts";
 import type { ReadOptions } from "../../registry/manifest.ts";
 import { mergeImages, type IndexAnnotations } from "../../registry/merge.ts";
 import { type ImageReference, parseReference, withDefaultTag } from "../../registry/reference.ts";
@@ -43,7 +44,7 @@ export async function mergeParts(
     claims: [],
     registryCredentials,
   };
-  const { logins } = await readCredentials(needs, account, client, signal);
+  const { logins, authorities } = await readCredentials(needs, account, client, signal);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
   const images: ImageFacts[] = [];
   const files: FileFacts[] = [];
@@ -55,7 +56,7 @@ export async function mergeParts(
     const made = parts.map((part) => partImage(part, index));
     const read = (domain: string): ReadOptions => {
       const insecure = image.insecure || isPlain(domain, builder);
-      return { logins, signal: limit, insecure };
+      return { logins, signal: limit, insecure, ...trustOf(authorities, { domain }) };
     };
     images.push(...(await mergeOutput(image, made, read)));
   }

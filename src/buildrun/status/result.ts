@@ -61,9 +61,10 @@ function filesOf(
 ): OutputStatus[] {
   // Of a split run each part has made some.
   const made = files.filter(({ exporter }) => exporter === index);
-  return made.map(({ exporter: _, data: __, ...rest }) => ({
-    files: { type, ...rest, ...(image && { imageDigest: image.digest }) },
-  }));
+  return made.map((one) => {
+    const { exporter: _, data: __, ...rest } = one;
+    return { files: { type, ...rest, ...(image && { imageDigest: image.digest }) } };
+  });
 }
 
 const maxAttestations = 32;

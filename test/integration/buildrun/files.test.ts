@@ -75,11 +75,14 @@ describe("the file outputs of a run", () => {
   const daemon = aDaemon();
   let s3: ObjectStore;
   let locked: Registry;
+  let secured: Registry & { readonly ca: string };
   before(async () => {
     s3 = await objectStore();
     locked = await registry({ auth: { user: "kiln", password: "kiln-test-password" } });
+    const { ca = "", ...rest } = await registry({ tls: true });
+    secured = { ...rest, ca };
   });
-  after(async () => await Promise.all([s3.stop(), locked.stop()]));
+  after(async () => await Promise.all([s3.stop(), locked.stop(), secured.stop()]));
   beforeEach(async () => {
     const login = { AWS_ACCESS_KEY_ID: s3.accessKey, AWS_SECRET_ACCESS_KEY: s3.secretKey };
     await secret(daemon, "bucket", login);
@@ -186,6 +189,35 @@ describe("the file outputs of a run", () => {
     const { failure } = await build(daemon, { ...spec, retry: { limit: 0 } });
     assert.deepEqual([failure?.class, failure?.reason], ["Registry", "RegistryAuthFailed"]);
     await succeeds(daemon, { ...spec, registryCredentials: [{ secretRef: { name: "login" } }] });
+  });
+
+  it("trust the authority that a Secret has beside the login", async () => {
+    const auths = { [secured.host]: {} };
+    const config = { ".dockerconfigjson": JSON.stringify({ auths }) };
+    const type = "kubernetes.io/dockerconfigjson";
+    await secret(daemon, "login", config, type);
+    await secret(
+      daemon,
+      "trusting",
+      { ...config, "ca.crt": await readFile(secured.ca, "utf8") },
+      type,
+    );
+    const ref = `${secured.host}/files:1`;
+    const outputs = [{ oci: { to: { artifact: { ref } } } }];
+    const spec = (name: string) =>
+      inline(files, {
+        outputs,
+        retry: { limit: 0 },
+        registryCredentials: [{ secretRef: { name } }],
+      });
+    assert.equal((await build(daemon, spec("login"))).failure?.class, "Registry");
+    const status = await succeeds(daemon, spec("trusting"));
+    assert.match(status.outputs?.[0]?.files?.location ?? "", /\/files:1@sha256:/);
+    const back = inline("FROM made\nCOPY --from=made /bin/tool /\n", {
+      buildContexts: [{ name: "made", artifact: { ref } }],
+      registryCredentials: [{ secretRef: { name: "trusting" } }],
+    });
+    await succeeds(daemon, back);
   });
 
   it("fail with the bucket's own word, and leave no half object", async () => {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { parseEndpoint } from "../../../src/buildkit/index.ts";
@@ -68,22 +68,28 @@ describe("a run for platforms of two instances", () => {
   let arm: Buildkitd;
   let plain: Registry;
   let s3: ObjectStore;
+  let secured: Registry;
+  const trusting = () =>
+    `[registry."${secured.host}"]\n  http = false\n  ca = ["${secured.ca ?? ""}"]\n`;
   const daemon = aDaemon({
     insecure: async () => {
       plain = await registry();
+      secured = await registry({ tls: true });
       return [plain.host];
     },
+    config: trusting,
   });
   before(async () => {
     s3 = await objectStore();
     arm = await buildkitd({
       platforms: ["linux/arm64"],
       insecureRegistries: [daemon.registry.host, plain.host],
+      config: trusting(),
     });
   });
   after(async () => {
     await arm.stop();
-    await Promise.all([plain.stop(), s3.stop()]);
+    await Promise.all([plain.stop(), secured.stop(), s3.stop()]);
   });
   beforeEach(() => twoInstances());
 
@@ -237,6 +243,25 @@ describe("a run for platforms of two instances", () => {
       const index = (await found.json()) as { annotations?: Record<string, string> };
       assert.equal(index.annotations?.["org.example.i"], "index");
     }
+  });
+
+  it("is put together in a registry of an authority that a Secret names", async () => {
+    const auths = { [secured.host]: {} };
+    const type = "kubernetes.io/dockerconfigjson";
+    const data = {
+      ".dockerconfigjson": JSON.stringify({ auths }),
+      "ca.crt": await readFile(secured.ca ?? "", "utf8"),
+    };
+    await secret(daemon, "authority", data, type);
+    const tags = [`${secured.host}/split:1`];
+    const spec = {
+      platforms: both,
+      outputs: [{ image: { tags } }],
+      registryCredentials: [{ secretRef: { name: "authority" } }],
+    };
+    const { outputs } = await succeeds(daemon, inline(dockerfile, spec));
+    assert.equal(outputs?.[0]?.image?.platforms?.length, 2);
+    assert.equal(outputs[0].image.readBack?.[0]?.digest, outputs[0].image.digest);
   });
 
   it("has no tag when it is pushed by digest", async () => {

@@ -95,7 +95,7 @@ describe("a source as an input", () => {
   const open = async (frontendAttrs: Record<string, string>) =>
     await openSources(
       { ...bare, frontend: "dockerfile.v0", frontendAttrs },
-      new Map(),
+      { logins: new Map() },
       new AbortController().signal,
     );
 
