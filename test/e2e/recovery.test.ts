@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { aBuilder, aRun, cluster, reasonOf, type RunStatus } from "./fixture.ts";
 import { killContainer } from "./kill.ts";
+import { linesOf, secondReader } from "./second-reader.ts";
 
 const sleepFor = (seconds: number, mark: string): string =>
   `FROM debian:bookworm-slim\nRUN echo ${mark} && sleep ${seconds}\n`;
@@ -46,22 +47,36 @@ describe("a running build", () => {
     ]);
   }
 
-  /** Starts ten runs that print and sleep, and waits until all are at their step. */
-  async function tenRunning(prefix: string): Promise<string[]> {
-    const names = Array.from({ length: 10 }, (_, i) => `${prefix}-${i}`);
-    await cluster.apply(ns, ...names.map((name) => aRun(name, sleepFor(30, name))));
-    for (const name of names) await running(name);
-    return names;
+  const lines = Array.from({ length: 80 }, (_, at) => `line-${at + 1}`);
+
+  /** Ten runs at their step, and what the agent beside their buildkitd tells of their output to its end. */
+  interface Ten {
+    readonly names: readonly string[];
+    readonly printed: Promise<readonly (readonly string[])[]>;
   }
 
-  /** Each succeeded at the first attempt, and the daemon was asked once for each. */
-  async function succeededOnce(names: readonly string[]): Promise<void> {
+  /** Starts ten runs that print line after line, and waits until all are at their step. */
+  async function tenRunning(prefix: string): Promise<Ten> {
+    const names = Array.from({ length: 10 }, (_, i) => `${prefix}-${i}`);
+    const dockerfile = (name: string): string =>
+      `FROM debian:bookworm-slim\nRUN : ${name}; for i in $(seq 1 ${lines.length}); do echo line-$i; sleep 0.5; done\n`;
+    await cluster.apply(ns, ...names.map((name) => aRun(name, dockerfile(name))));
+    for (const name of names) await running(name);
+    const [pod = ""] = await builderPods();
+    const reader = await secondReader(ns, pod);
+    const printed = names.map(async (name) => {
+      const { attempts } = await cluster.statusOf(ns, name);
+      return await linesOf(reader, attempts?.[0]?.ref ?? "");
+    });
+    return { names, printed: Promise.all(printed).finally(() => reader.close()) };
+  }
+
+  /** Each succeeded at the first attempt, the daemon was asked once for each, and each line was told once. */
+  async function succeededOnce({ names, printed }: Ten): Promise<void> {
     for (const name of names) await cluster.finished(ns, name);
     const [pod = ""] = await builderPods();
-    const histories = await cluster.kubectl([
-      ...["exec", pod, "-n", ns, "-c", "buildkitd", "--"],
-      ...["buildctl", "debug", "histories"],
-    ]);
+    for (const [at, told] of (await printed).entries()) assert.deepEqual(told, lines, names[at]);
+    const records = await recordsOf(pod);
     for (const name of names) {
       const status = await cluster.finished(ns, name);
       assert.equal(status.phase, "Succeeded", JSON.stringify(status));
@@ -71,10 +86,18 @@ describe("a running build", () => {
         name,
       );
       assert.equal(status.progress?.completed, status.progress?.total, name);
-      const ref = status.attempts?.[0]?.ref ?? "";
-      const records = histories.split("\n").filter((line) => line.split(/\s+/).includes(ref));
-      assert.equal(records.length, 1, `${name}: ${histories}`);
+      assert.equal(records(status.attempts?.[0]?.ref), 1, name);
     }
+  }
+
+  /** How many records buildkitd's history has of a ref. */
+  async function recordsOf(pod: string): Promise<(ref: string | undefined) => number> {
+    const histories = await cluster.kubectl([
+      ...["exec", pod, "-n", ns, "-c", "buildkitd", "--"],
+      ...["buildctl", "debug", "histories"],
+    ]);
+    return (ref = "") =>
+      histories.split("\n").filter((line) => line.split(/\s+/).includes(ref)).length;
   }
 
   /** Lets runs have 3 s when their instance is to go, also on pods that are there already. */
@@ -104,14 +127,14 @@ describe("a running build", () => {
   });
 
   it("goes on, and nine others with it, when the controller is killed and comes back", async () => {
-    const names = await tenRunning("orphan");
+    const ten = await tenRunning("orphan");
     const pod = await leader();
     await killContainer({ namespace: "kiln-system", pod, container: "controller" });
-    await succeededOnce(names);
+    await succeededOnce(ten);
   });
 
   it("goes on, and nine others with it, when another replica takes over", async () => {
-    const names = await tenRunning("inherited");
+    const ten = await tenRunning("inherited");
     const before = await leader();
     await cluster.kubectl([
       ...["delete", "pod", before, "-n", "kiln-system"],
@@ -121,7 +144,7 @@ describe("a running build", () => {
       const now = await leader();
       return now !== "" && now !== before;
     });
-    await succeededOnce(names);
+    await succeededOnce(ten);
   });
 
   it("is started again, as the builder's fault, when its agent is killed", async () => {
@@ -137,6 +160,8 @@ describe("a running build", () => {
       ["Succeeded", undefined, undefined],
     ]);
     assert.deepEqual(await builderPods(), [pod], "the pod stayed");
+    const records = await recordsOf(pod);
+    for (const { ref } of status.attempts ?? []) assert.equal(records(ref), 1, ref);
   });
 
   it("ends in peace when its pod is told to end, and no other is started there", async () => {
