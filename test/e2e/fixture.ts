@@ -54,10 +54,14 @@ function setting(name: "KILN_E2E_KUBECTL" | "KILN_E2E_KUBECONFIG" | "KILN_E2E_RE
 
 /** Runs kubectl and resolves to what it printed; a failure's message holds its standard error. */
 async function kubectl(args: readonly string[], input?: string): Promise<string> {
+  return await run(["--request-timeout=60s", ...args], 120_000, input);
+}
+
+async function run(args: readonly string[], timeout: number, input?: string): Promise<string> {
   const running = execute(
     setting("KILN_E2E_KUBECTL"),
-    ["--kubeconfig", setting("KILN_E2E_KUBECONFIG"), "--request-timeout=60s", ...args],
-    { maxBuffer: 64 * 1024 * 1024, timeout: 120_000 },
+    ["--kubeconfig", setting("KILN_E2E_KUBECONFIG"), ...args],
+    { maxBuffer: 64 * 1024 * 1024, timeout },
   );
   if (input !== undefined) running.child.stdin?.end(input);
   const { stdout } = await running;
@@ -119,16 +123,16 @@ async function statusOf(at: string, run: string): Promise<RunStatus> {
   return (JSON.parse(text) as { status?: RunStatus }).status ?? {};
 }
 
-/** Waits until the run is terminal. */
-async function finished(at: string, run: string, ms = 240_000): Promise<RunStatus> {
-  return await until(
-    `BuildRun ${at}/${run} to end`,
-    async () => {
-      const status = await statusOf(at, run);
-      return status.completionTime === undefined ? undefined : status;
-    },
-    ms,
-  );
+/** Waits until the run is terminal: the API server says when, nobody asks. */
+async function finished(at: string, name: string, ms = 240_000): Promise<RunStatus> {
+  const until = ["--for=jsonpath={.status.completionTime}", `--timeout=${Math.ceil(ms / 1000)}s`];
+  try {
+    await run(["wait", "buildrun", name, "-n", at, ...until], ms + 10_000);
+  } catch (cause) {
+    const status = JSON.stringify(await statusOf(at, name));
+    throw new Error(`waited ${ms} ms in vain for the end of ${at}/${name}: ${status}`, { cause });
+  }
+  return await statusOf(at, name);
 }
 
 function aBuilder(over: Manifest = {}, name = "default"): Manifest {
