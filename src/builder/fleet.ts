@@ -10,9 +10,8 @@ import {
   externalFacts,
   engineFeatures,
   platformsOf,
-  podInstance,
+  memberInstance,
   runningPod,
-  usedFor,
   type InstanceFacts,
 } from "./health/facts.ts";
 import {
@@ -26,6 +25,7 @@ import {
 import { externals } from "./reconcile/externals.ts";
 import { externalPlace } from "./health/external-targets.ts";
 import type { Prober } from "./health/probe.ts";
+import { groupOf, podGroups } from "./kubernetes/groups.ts";
 import { capacityOf, isOverdue } from "./lifecycle/fleet-state.ts";
 import { mainProblem } from "./status/builder.ts";
 import { podPlace, type TargetDeps } from "./health/targets.ts";
@@ -39,23 +39,28 @@ const defaultName = "default";
 /** How many runs there are, as the slice of runs counts them. Zero until it says. */
 export class InstanceLoads {
   #running: (ref: BuilderRef, instanceId: string) => InstanceLoad = () => ({ running: 0 });
-  #queued: (ref: BuilderRef) => number = () => 0;
+  #waiting: (ref: BuilderRef) => readonly (readonly string[])[] = () => [];
 
   /** See `Fleet.reportLoad`. */
   report(
     running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
-    queued: (ref: BuilderRef) => number,
+    waiting: (ref: BuilderRef) => readonly (readonly string[])[],
   ): void {
     this.#running = running;
-    this.#queued = queued;
+    this.#waiting = waiting;
   }
 
   running(ref: BuilderRef, instanceId: string): number {
     return this.#running(ref, instanceId).running;
   }
 
+  /** The platforms of each run that waits. */
+  waiting(ref: BuilderRef): readonly (readonly string[])[] {
+    return this.#waiting(ref);
+  }
+
   queued(ref: BuilderRef): number {
-    return this.#queued(ref);
+    return this.#waiting(ref).length;
   }
 }
 
@@ -132,7 +137,8 @@ export class CachedFleet implements Fleet {
       return { reason: "Draining", message };
     }
     const instances = this.#facts(ref);
-    if (instances.length === 0 && spec?.kubernetes?.scaling !== undefined) {
+    const grows = spec !== undefined && podGroups(spec).some(({ driver }) => driver.scaling);
+    if (instances.length === 0 && grows) {
       return { reason: "ScalingUp", message: `${name} has no instance now: one is being started.` };
     }
     if (instances.some((instance) => instance.ready && !instance.terminating)) return undefined;
@@ -149,25 +155,12 @@ export class CachedFleet implements Fleet {
     const object = storedBuilder(this.#deps.caches, ref);
     const spec = this.spec(ref);
     if (object === undefined || spec === undefined) return [];
-    const capacity = capacityOf(spec);
-    const spent = spec.kubernetes?.isolation === "PerRun" ? this.#deps.uses.spent(ref) : new Set();
+    const spent = this.#deps.uses.spent(ref);
     const isLeaving = object.metadata.deletionTimestamp !== undefined;
-    const all = this.#facts(ref);
+    const facts = this.#facts(ref);
     const ofPods = podPlatforms(object, spec);
-    const there = all.map((facts) => ({
-      id: facts.id,
-      ready: facts.ready && !isLeaving && !spec.drain && !spent.has(facts.id),
-      ...(facts.problem === undefined ? {} : facts.problem),
-      platforms: facts.driver === undefined && !facts.daemon ? ofPods : platformsOf(facts),
-      ...engineOf(facts),
-      ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
-      capacity,
-      terminating: facts.terminating || isLeaving,
-    }));
-    const hasPods = all.some(({ driver, terminating }) => driver === undefined && !terminating);
-    if (hasPods || spec.kubernetes?.scaling === undefined || ofPods.length === 0) return there;
-    const platforms = ofPods;
-    return [...there, { ...notYetThere(ref), platforms, capacity, terminating: isLeaving }];
+    const there = facts.map((one) => instanceOf(spec, one, { isLeaving, spent, ofPods }));
+    return [...there, ...comingOf({ ref, spec, isLeaving, ofPods }, facts)];
   }
 
   async place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place> {
@@ -177,13 +170,11 @@ export class CachedFleet implements Fleet {
       spec === undefined ? undefined : externals(ref, spec).find(({ id }) => id === instanceId);
     if (spec !== undefined && outside !== undefined)
       return await externalPlace({ ref, spec }, outside, this.#deps, signal);
-    const object = storedBuilder(this.#deps.caches, ref);
-    const pods = object === undefined ? [] : ownedBy(object, this.#deps.caches).pods;
-    const pod = pods.find(({ metadata }) => metadata.name === instanceId);
+    const pod = this.#pod(ref, instanceId);
     const running = pod === undefined ? undefined : runningPod(pod);
     if (running !== undefined) return await podPlace(ref, running.host, this.#deps, signal);
     // A StatefulSet makes a pod of the same name on the same volume: its daemon may still know what it did.
-    const comesBack = pod !== undefined || spec?.kubernetes?.storage !== undefined;
+    const comesBack = pod !== undefined || isOrdinal(ref, instanceId, spec);
     throw new KilnError({
       class: "Builder",
       reason: comesBack ? "InstanceNotRunning" : "InstanceGone",
@@ -217,13 +208,19 @@ export class CachedFleet implements Fleet {
 
   reportLoad(
     running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
-    queued: (ref: BuilderRef) => number,
+    waiting: (ref: BuilderRef) => readonly (readonly string[])[],
   ): void {
-    this.#deps.loads.report(running, queued);
+    this.#deps.loads.report(running, waiting);
+  }
+
+  #pod(ref: BuilderRef, id: string) {
+    const object = storedBuilder(this.#deps.caches, ref);
+    const pods = object === undefined ? [] : ownedBy(object, this.#deps.caches).pods;
+    return pods.find(({ metadata }) => metadata.name === id);
   }
 
   #use(ref: BuilderRef, instanceId: string, spec: BuilderSpec | undefined): void {
-    const spends = spec?.kubernetes?.isolation === "PerRun";
+    const spends = groupOf(this.#pod(ref, instanceId), spec)?.driver.isolation === "PerRun";
     this.#deps.uses.start(ref, instanceId, { nowMs: this.#deps.now().getTime(), spends });
     this.#deps.onUse(ref);
   }
@@ -235,7 +232,7 @@ export class CachedFleet implements Fleet {
     if (object === undefined || spec === undefined) return [];
     const key = builderKey(ref);
     const pods = ownedBy(object, caches).pods.map((pod) =>
-      usedFor(podInstance(pod, prober.result(key, pod.metadata.name)), spec.kubernetes?.platforms),
+      memberInstance(spec, pod, prober.result(key, pod.metadata.name)),
     );
     const outside = externals(ref, spec).map((one) =>
       externalFacts(one, prober.result(key, one.id), keeper.result(key, one.id)),
@@ -255,6 +252,59 @@ function podPlatforms(object: StoredBuilder, { kubernetes }: BuilderSpec): reado
 function notYetThere(ref: BuilderRef): Pick<Instance, "id" | "ready" | "reason" | "message"> {
   const message = "There is no such instance now: one is being started.";
   return { id: workloadName(ref), ready: false, reason: "ScalingUp", message };
+}
+
+interface Coming {
+  readonly ref: BuilderRef;
+  readonly spec: BuilderSpec;
+  readonly isLeaving: boolean;
+  /** What pods of spec.kubernetes build for that have not said it. */
+  readonly ofPods: readonly string[];
+}
+
+function instanceOf(
+  spec: BuilderSpec,
+  facts: InstanceFacts,
+  {
+    isLeaving,
+    spent,
+    ofPods,
+  }: Pick<Coming, "isLeaving" | "ofPods"> & { readonly spent: ReadonlySet<string> },
+): Instance {
+  const isUnasked = facts.driver === undefined && facts.node === undefined && !facts.daemon;
+  return {
+    id: facts.id,
+    ready: facts.ready && !isLeaving && !spec.drain && !spent.has(facts.id),
+    ...(facts.problem === undefined ? {} : facts.problem),
+    platforms: isUnasked ? ofPods : platformsOf(facts),
+    ...engineOf(facts),
+    ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
+    capacity: facts.slots ?? spec.maxConcurrentRuns,
+    terminating: facts.terminating || isLeaving,
+  };
+}
+
+/** Whether a StatefulSet of the spec makes a pod of that name. */
+function isOrdinal(ref: BuilderRef, id: string, spec: BuilderSpec | undefined): boolean {
+  const kept = spec === undefined ? [] : podGroups(spec).filter(({ driver }) => driver.storage);
+  return kept.some(({ node }) => id.replace(/-\d+$/, "") === workloadName(ref, node));
+}
+
+/** For each kind of pods that come with the runs, and of which there is none now: one that can be waited for. */
+function comingOf(
+  { ref, spec, isLeaving, ofPods }: Coming,
+  facts: readonly InstanceFacts[],
+): Instance[] {
+  const there = facts.filter(({ driver, terminating }) => driver === undefined && !terminating);
+  return podGroups(spec).flatMap(
+    ({ node, driver, platforms = node === undefined ? ofPods : [] }) => {
+      if (driver.scaling === undefined || platforms.length === 0) return [];
+      if (there.some((one) => one.node === node)) return [];
+      const capacity = capacityOf({ ...spec, kubernetes: driver });
+      const id = node ?? workloadName(ref);
+      return [{ ...notYetThere(ref), id, platforms, capacity, terminating: isLeaving }];
+    },
+  );
 }
 
 /** What the last reconcile found wrong with the Builder as a whole: quota, admission, an invalid spec. */

@@ -82,10 +82,10 @@ export interface Fleet {
   isOverdue(ref: BuilderRef, instanceId: string): boolean;
   /** Rings when an instance comes, goes or changes, or when its time is over. Returns the function that ends it. */
   onChange(listener: (ref: BuilderRef) => void): () => void;
-  /** The driver of runs says once how to count: for the numbers in status. */
+  /** The driver of runs says once how to count. `waiting`: the platforms of each run that waits. */
   reportLoad(
     running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
-    queued: (ref: BuilderRef) => number,
+    waiting: (ref: BuilderRef) => readonly (readonly string[])[],
   ): void;
 }
 

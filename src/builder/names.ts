@@ -1,12 +1,14 @@
 // What Kiln's objects around a Builder are called, and the labels by which they are found again.
 
-import { dnsName, labelValue } from "../kube/names.ts";
+import { dnsName, labelValue, shortHash } from "../kube/names.ts";
 import type { BuilderRef } from "./instance.ts";
 
 /** Value: the Builder's name. On the workload and its pods. */
 export const builderLabel = "kiln.build/builder";
 /** Value: `Builder` or `ClusterBuilder`. A ClusterBuilder and a Builder may share name and namespace. */
 export const builderKindLabel = "kiln.build/builder-kind";
+/** Value: the entry of `spec.nodes` that pods and what is around them belong to; none: `spec.kubernetes`. */
+export const nodeLabel = "kiln.build/node";
 /** On what Kiln made and watches. */
 export const managedByLabel = "app.kubernetes.io/managed-by";
 /** Value of `managedByLabel`. */
@@ -39,10 +41,13 @@ const maxWorkload = 52;
 
 /**
  * Name of the workload and of everything beside it: `builder-<name>` or `clusterbuilder-<name>`, a
- * DNS label. A name that is too long is cut and made unique by a hash.
+ * DNS label. A name that is too long is cut and made unique by a hash. That of a node of spec.nodes always has one: the
+ * names of Builder and node together may be those of another Builder.
  */
-export function workloadName(ref: BuilderRef): string {
-  return dnsName([ref.kind.toLowerCase(), ref.name], maxWorkload);
+export function workloadName(ref: BuilderRef, node?: string): string {
+  const parts = [ref.kind.toLowerCase(), ref.name];
+  if (node === undefined) return dnsName(parts, maxWorkload);
+  return dnsName([...parts, node, shortHash(`${ref.name}/${node}`, 6)], maxWorkload);
 }
 
 /** The namespace of a Builder's pods: its own, or Kiln's for a ClusterBuilder. */
@@ -50,17 +55,18 @@ export function workloadNamespace(ref: BuilderRef, kilnNamespace: string): strin
   return ref.namespace ?? kilnNamespace;
 }
 
-/** Labels that select the pods of one Builder and nothing else; immutable in a workload. */
-export function selectorLabels(ref: BuilderRef): Record<string, string> {
-  return { [builderLabel]: labelValue(ref.name), [builderKindLabel]: ref.kind };
+/** Labels that select the pods of one Builder, or of one of its nodes, and nothing else; immutable in a workload. */
+export function selectorLabels(ref: BuilderRef, node?: string): Record<string, string> {
+  const labels = { [builderLabel]: labelValue(ref.name), [builderKindLabel]: ref.kind };
+  return node === undefined ? labels : { ...labels, [nodeLabel]: node };
 }
 
 /** Labels of every object that Kiln makes for a Builder. */
-export function objectLabels(ref: BuilderRef): Record<string, string> {
+export function objectLabels(ref: BuilderRef, node?: string): Record<string, string> {
   return {
     "app.kubernetes.io/name": "buildkitd",
     [managedByLabel]: manager,
-    ...selectorLabels(ref),
+    ...selectorLabels(ref, node),
   };
 }
 

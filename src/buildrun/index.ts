@@ -115,7 +115,7 @@ function doorbells(o: BuildRunsOptions, { controller, book }: Bells): () => void
   });
   o.fleet.reportLoad(
     (ref, instance) => ({ running: book.running(ref, instance) }),
-    (ref) => book.queued(ref),
+    (ref) => book.waiting(ref),
   );
   return offFleet;
 }

@@ -37,7 +37,11 @@ interface Slot {
 
 interface Waiting extends QueuedRun {
   readonly builder: string;
+  readonly platforms: readonly string[];
 }
+
+/** So far into the queue it is looked for runs of other platforms than those of the first. */
+const lookedAt = 256;
 
 /** The queue of every Builder. Keys are `namespace/name` of runs. */
 export class QueueBook {
@@ -78,10 +82,9 @@ export class QueueBook {
     const queue = this.#queueOf(id);
     const ahead = queue.findIndex((waiting) => waiting.key === key);
     const load = (instance: string): number => this.running(builder, instance);
-    const free = instances
-      .filter((instance) => instance.ready && !instance.terminating)
-      .reduce((sum, instance) => sum + Math.max(0, instance.capacity - load(instance.id)), 0);
-    if (free > 0 && ahead >= free) {
+    const mine = ableFor(run.spec.platforms, instances);
+    const free = mine.reduce((sum, { id, capacity }) => sum + Math.max(0, capacity - load(id)), 0);
+    if (free > 0 && hasRivals(queue.slice(0, ahead), { mine, instances, most: free })) {
       return {
         kind: "wait",
         ahead,
@@ -118,16 +121,24 @@ export class QueueBook {
     return count;
   }
 
-  /** Runs that wait for a Builder. */
-  queued(builder: BuilderRef): number {
-    return this.#queueOf(builderKey(builder)).length;
+  /** Of the runs that wait for a Builder: the platforms of each, oldest first. */
+  waiting(builder: BuilderRef): (readonly string[])[] {
+    return this.#queueOf(builderKey(builder)).map(({ platforms }) => platforms);
   }
 
-  /** The next `count` runs in line for a Builder (by `builderKey`), oldest first: whom to ring when a slot is free. */
+  /**
+   * Whom to ring when slots of a Builder (by `builderKey`) are free, oldest first: the next `count` runs in line, for
+   * each of the platforms that runs wait for.
+   */
   next(builder: string, count: number): string[] {
-    return this.#queueOf(builder)
-      .slice(0, count)
-      .map(({ key }) => key);
+    const rung = new Map<string, number>();
+    const first = this.#queueOf(builder).slice(0, Math.max(count, lookedAt));
+    return first.flatMap(({ key, platforms }) => {
+      const kind = platforms.join();
+      const before = rung.get(kind) ?? 0;
+      rung.set(kind, before + 1);
+      return before < count ? [key] : [];
+    });
   }
 
   // A platform that no instance offers is not a reason to wait: a Dockerfile that only copies, or cross-compiles, builds
@@ -155,7 +166,7 @@ export class QueueBook {
     if (this.#waiting.get(key)?.builder === builder) return;
     this.#unwait(key);
     const createdAtMs = Date.parse(run.metadata.creationTimestamp ?? "") || 0;
-    const waiting = { key, createdAtMs, builder };
+    const waiting = { key, createdAtMs, builder, platforms: run.spec.platforms };
     this.#waiting.set(key, waiting);
     // New runs are nearly always the youngest: look for the place from the end.
     const queue = this.#ordered.get(builder);
@@ -182,6 +193,37 @@ export class QueueBook {
     this.#ordered.set(builder, queue);
     return queue;
   }
+}
+
+/**
+ * The instances that a run for these platforms could be given now. A platform that none offers, or will offer, is no
+ * reason to wait: then any.
+ */
+function ableFor(platforms: readonly string[], instances: readonly Instance[]): Instance[] {
+  const there = instances.filter(({ terminating }) => !terminating);
+  const able = there.filter((one) => missingPlatforms(platforms, one.platforms).length === 0);
+  return (able.length === 0 ? there : able).filter(({ ready }) => ready);
+}
+
+interface Contest {
+  readonly mine: readonly Instance[];
+  readonly instances: readonly Instance[];
+  readonly most: number;
+}
+
+/** Whether at least `most` of the older runs could take one of the instances that this one could. */
+function hasRivals(older: readonly Waiting[], { mine, instances, most }: Contest): boolean {
+  const known = new Map<string, boolean>();
+  let rivals = 0;
+  for (const { platforms } of older) {
+    const kind = platforms.join();
+    const meets =
+      known.get(kind) ?? ableFor(platforms, instances).some((one) => mine.includes(one));
+    known.set(kind, meets);
+    if (meets) rivals += 1;
+    if (rivals >= most) return true;
+  }
+  return false;
 }
 
 function attemptBuilder(

@@ -181,6 +181,32 @@ describe("instances of a Builder", () => {
     await cluster.until("no pods", async () => (await pods()).length === 0);
   });
 
+  it("of two kinds take the runs for their platforms, each scaled by its own", async () => {
+    const security = "Privileged";
+    const nodes = [
+      { name: "amd", platforms: ["linux/amd64"], kubernetes: { security } },
+      {
+        name: "arm",
+        platforms: ["linux/arm64"],
+        kubernetes: { security, scaling: { max: 1, idleTimeout: "5s" } },
+      },
+    ];
+    await cluster.apply(ns, aBuilder({ kubernetes: undefined, nodes }));
+    await becomes("the one kind", (now) => isReady(now) && now.instances?.length === 1);
+    // Nothing is run on the platform: the machine has one only.
+    const copies = "FROM scratch\nWORKDIR /a\n";
+    const run = (platform: string) => aRun(platform, copies, { platforms: [`linux/${platform}`] });
+    await cluster.apply(ns, run("arm64"), run("amd64"));
+    for (const name of ["arm64", "amd64"]) {
+      const { phase, attempts } = await cluster.finished(ns, name);
+      assert.equal(phase, "Succeeded");
+      const node = name.slice(0, 3);
+      assert.match(attempts?.[0]?.instance ?? "", new RegExp(`^builder-default-${node}-`), name);
+    }
+    const left = await becomes("the idle kind to go", (now) => now.instances?.length === 1);
+    assert.match(left.instances?.[0]?.name ?? "", /^builder-default-amd-/);
+  });
+
   it("of a StatefulSet go from the top, when they are idle", async () => {
     const storage = { size: "1Gi" };
     const kubernetes = { security: "Privileged", storage, replicas: 2 };

@@ -1,7 +1,9 @@
 // How is each instance of a Builder? Puts together what Kubernetes and BuildKit say about it. The one
 // judgement of "ready", for status and for placement alike. Pure.
 
+import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
 import type { Pod } from "../../kube/types.ts";
+import { groupOf } from "../kubernetes/groups.ts";
 import { podProblem, type Warning } from "../kubernetes/reasons.ts";
 import { kilnContainers } from "../kubernetes/containers.ts";
 import { drainOf, drainText } from "../lifecycle/drain-mark.ts";
@@ -17,6 +19,10 @@ export interface InstanceFacts {
   readonly id: string;
   /** Default: Kubernetes. */
   readonly driver?: External["driver"]["kind"];
+  /** Entry of spec.nodes that its pod is of. */
+  readonly node?: string;
+  /** Runs at once, where that is not what the Builder says. */
+  readonly slots?: number;
   /** Those that it is used for, whatever BuildKit says. */
   readonly fixedPlatforms?: readonly string[];
   /** Absent while it has none. */
@@ -61,11 +67,6 @@ export function runningPod(pod: Pod): RunningPod | undefined {
   return { host, address: `tcp://${text}:${agentPort}`, identity, isReported };
 }
 
-/** The same instance, used for the platforms that its Builder names, if any. */
-export function usedFor(facts: InstanceFacts, platforms: readonly string[] = []): InstanceFacts {
-  return platforms.length === 0 ? facts : { ...facts, fixedPlatforms: platforms };
-}
-
 /** The instance in a pod. A pod that BuildKit answers from is ready, whatever the kubelet's next probe will say. */
 export function podInstance(
   pod: Pod,
@@ -88,6 +89,22 @@ export function podInstance(
     ...(running === undefined ? {} : { address: running.address }),
     ...(problem === undefined ? {} : { problem }),
     ...daemonOf(running === undefined || !hasDaemon(pod) ? undefined : answer),
+  };
+}
+
+/** The instance in a pod, with what the spec says of pods of its kind. */
+export function memberInstance(
+  spec: Pick<BuilderSpec, "kubernetes" | "nodes">,
+  pod: Pod,
+  answer: ProbeResult | undefined,
+  warnings: readonly Warning[] = [],
+): InstanceFacts {
+  const { node, driver, platforms } = groupOf(pod, spec) ?? {};
+  return {
+    ...podInstance(pod, answer, warnings),
+    ...(node === undefined ? {} : { node }),
+    ...(driver?.isolation === "PerRun" ? { slots: 1 } : {}),
+    ...(platforms === undefined ? {} : { fixedPlatforms: platforms }),
   };
 }
 

@@ -6,6 +6,7 @@ import type { KubeClient } from "../../kube/client.ts";
 import type { ContainerKeeper } from "../docker/keeper.ts";
 import { externals } from "../reconcile/externals.ts";
 import { externalTargets } from "./external-targets.ts";
+import { groupOf } from "../kubernetes/groups.ts";
 import { runningPod } from "./facts.ts";
 import type { BuilderRef } from "../instance.ts";
 import { agentPort, serverName, workloadNamespace } from "../names.ts";
@@ -34,7 +35,7 @@ export function probeTargets(
     if (running === undefined || pod.metadata.deletionTimestamp !== undefined) return [];
     const { host, address, identity, isReported } = running;
     const place = (signal: AbortSignal) => podPlace(ref, host, deps, signal);
-    const { diskPressureThreshold } = spec.kubernetes ?? {};
+    const { diskPressureThreshold } = groupOf(pod, spec)?.driver ?? {};
     const id = pod.metadata.name;
     return [{ id, address, identity, isReported, diskPressureThreshold, place }];
   });

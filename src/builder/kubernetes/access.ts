@@ -25,7 +25,7 @@ export function service(input: RenderInput): Service {
     spec: {
       clusterIP: "None",
       publishNotReadyAddresses: true,
-      selector: selectorLabels(input.ref),
+      selector: selectorLabels(input.ref, input.node),
       ports: [{ name: "agent", port: agentPort, targetPort: "agent", protocol: "TCP" }],
     },
   } as unknown as Service;
@@ -39,7 +39,7 @@ export function networkPolicy(input: RenderInput): NetworkPolicy {
     kind: "NetworkPolicy",
     metadata: metadata(input),
     spec: {
-      podSelector: { matchLabels: selectorLabels(input.ref) },
+      podSelector: { matchLabels: selectorLabels(input.ref, input.node) },
       policyTypes: ["Ingress"],
       ingress: [
         {
@@ -67,7 +67,7 @@ export function disruptionBudget(input: RenderInput): PodDisruptionBudget {
     metadata: metadata(input),
     spec: {
       maxUnavailable: 0,
-      selector: { matchLabels: selectorLabels(input.ref) },
+      selector: { matchLabels: selectorLabels(input.ref, input.node) },
       unhealthyPodEvictionPolicy: "AlwaysAllow",
     },
   } as unknown as PodDisruptionBudget;
@@ -115,7 +115,7 @@ export function serverSecret(
 
 function metadata(input: RenderInput) {
   return {
-    name: workloadName(input.ref),
+    name: workloadName(input.ref, input.node),
     namespace: input.namespace,
     labels: labelsOf(input),
     ...(input.driver.annotations === undefined ? {} : { annotations: input.driver.annotations }),

@@ -5,7 +5,7 @@ import type { OwnerReference } from "../../kube/object.ts";
 import type { BuilderRef } from "../instance.ts";
 import { objectLabels } from "../names.ts";
 
-/** `spec.kubernetes` with defaults. */
+/** The driver block `kubernetes` with defaults. */
 export type KubernetesDriver = NonNullable<BuilderSpec["kubernetes"]>;
 
 /** What a controller runs when a Builder names no image, and what it runs beside every daemon. */
@@ -19,6 +19,8 @@ export interface BuildkitImages {
 /** Everything that decides what a Builder's objects look like. */
 export interface RenderInput {
   readonly ref: BuilderRef;
+  /** Entry of spec.nodes; undefined: spec.kubernetes. */
+  readonly node?: string | undefined;
   /** Namespace of the pods. */
   readonly namespace: string;
   /** Kiln's own namespace: only its pods may dial. */
@@ -37,6 +39,6 @@ export interface RenderInput {
 }
 
 /** Labels of every object of the Builder: the person's own, and Kiln's over them. */
-export function labelsOf({ driver, ref }: RenderInput): Record<string, string> {
-  return { ...driver.labels, ...objectLabels(ref) };
+export function labelsOf({ driver, ref, node }: RenderInput): Record<string, string> {
+  return { ...driver.labels, ...objectLabels(ref, node) };
 }

@@ -90,7 +90,7 @@ function podSpec(input: RenderInput, mode: SecurityMode, parts: readonly Additio
   const { driver } = input;
   const spreads = driver.topologySpreadConstraints.map((spread) => ({
     ...spread,
-    labelSelector: { matchLabels: selectorLabels(input.ref) },
+    labelSelector: { matchLabels: selectorLabels(input.ref, input.node) },
   }));
   return dropUndefined<PodSpec>({
     initContainers: [

@@ -4,6 +4,7 @@
 import type { Pod } from "../../kube/types.ts";
 import { oneLine, type Problem } from "../health/problem.ts";
 import { agentContainer, stateVolume } from "./agent-container.ts";
+import { driverField, nodeOf } from "./groups.ts";
 import { type ContainerStatus, kilnContainers } from "./containers.ts";
 import type { Workload } from "./workload.ts";
 
@@ -47,16 +48,19 @@ export function podProblem(pod: Pod, warnings: readonly Warning[] = []): Problem
     return { reason: "Terminating", message: `Pod ${name} is being deleted.` };
   }
   const status = pod.status;
+  const field = driverField(nodeOf(pod));
   if (status?.phase === "Failed") return failedPod(name, status);
-  const unscheduled = schedulingProblem(name, status);
+  const unscheduled = schedulingProblem(name, status, field);
   if (unscheduled !== undefined) return unscheduled;
   const { buildkitd, agent } = kilnContainers(pod);
-  const fromContainer = containerProblem(name, buildkitd) ?? containerProblem(name, agent);
+  const fromContainer =
+    containerProblem(name, field, buildkitd) ?? containerProblem(name, field, agent);
   if (fromContainer !== undefined) return fromContainer;
   if (isRunning(buildkitd) && isRunning(agent)) return undefined;
   const itsOwn = new Set([`Pod/${name}`, `PersistentVolumeClaim/${stateVolume}-${name}`]);
   const starting: Problem = { reason: "Starting", message: `Pod ${name} is starting.` };
-  return warningProblem(warnings.filter(({ about }) => itsOwn.has(about))) ?? starting;
+  const own = warnings.filter(({ about }) => itsOwn.has(about));
+  return warningProblem(own, field) ?? starting;
 }
 
 /** Why the workload has no pods: what its controller was told by the API server. */
@@ -69,8 +73,13 @@ export function workloadProblem(
   const failure = conditions.find(
     ({ type, status }) => type === "ReplicaFailure" && status === "True",
   );
-  if (failure !== undefined) return creationProblem(failure.message ?? "");
-  return warningProblem(warnings.filter(({ about }) => !about.startsWith("Pod/")));
+  const field = driverField(nodeOf(workload));
+  if (failure !== undefined) return creationProblem(failure.message ?? "", field);
+  const ofPods = ({ about }: Warning): boolean => about.startsWith("Pod/");
+  return warningProblem(
+    warnings.filter((one) => !ofPods(one)),
+    field,
+  );
 }
 
 function failedPod(name: string, status: PodStatus): Problem {
@@ -79,7 +88,11 @@ function failedPod(name: string, status: PodStatus): Problem {
   return { reason: "ContainerCannotStart", message };
 }
 
-function schedulingProblem(name: string, status: PodStatus | undefined): Problem | undefined {
+function schedulingProblem(
+  name: string,
+  status: PodStatus | undefined,
+  field: string,
+): Problem | undefined {
   const scheduled = status?.conditions?.find(({ type }) => type === "PodScheduled");
   if (scheduled?.status !== "False" || lostRace.test(scheduled.message ?? "")) return undefined;
   const said = oneLine(scheduled.message ?? "the scheduler gives no reason");
@@ -87,7 +100,7 @@ function schedulingProblem(name: string, status: PodStatus | undefined): Problem
     const message = `Pod ${name} waits for its volume: ${said} Check the storage class and the claims with "kubectl get pvc".`;
     return { reason: "VolumeNotBound", message };
   }
-  const message = `Pod ${name} fits no node: ${said} Lower spec.kubernetes.resources.requests, change nodeSelector or tolerations, or add a node.`;
+  const message = `Pod ${name} fits no node: ${said} Lower ${field}.resources.requests, change nodeSelector or tolerations, or add a node.`;
   return { reason: "Unschedulable", message };
 }
 
@@ -97,12 +110,13 @@ function isRunning(container: ContainerStatus | undefined): boolean {
 
 function containerProblem(
   name: string,
+  field: string,
   container: ContainerStatus | undefined,
 ): Problem | undefined {
   if (container === undefined) return undefined;
   const { state } = container;
   return (
-    imageProblem(name, container, state?.waiting) ??
+    imageProblem({ name, field }, container, state?.waiting) ??
     endProblem(name, container) ??
     startProblem(name, state?.waiting)
   );
@@ -111,13 +125,13 @@ function containerProblem(
 type Waiting = NonNullable<NonNullable<ContainerStatus["state"]>["waiting"]>;
 
 function imageProblem(
-  name: string,
+  { name, field }: { readonly name: string; readonly field: string },
   { name: container, image }: ContainerStatus,
   waiting: Waiting | undefined,
 ): Problem | undefined {
   const reason = waiting?.reason ?? "";
   const setting =
-    container === agentContainer ? "the controller's --agent-image" : "spec.kubernetes.image";
+    container === agentContainer ? "the controller's --agent-image" : `${field}.image`;
   if (reason === "InvalidImageName") {
     const message = `${image} is not an image name: correct ${setting}.`;
     return { reason: "InvalidImageName", message };
@@ -164,12 +178,12 @@ function crashed(
   return { reason: "CrashLooping", message };
 }
 
-function warningProblem(warnings: readonly Warning[]): Problem | undefined {
+function warningProblem(warnings: readonly Warning[], field: string): Problem | undefined {
   for (const { about, reason, message, count } of warnings) {
     const said = oneLine(message);
     switch (reason) {
       case "FailedCreate":
-        return creationProblem(message);
+        return creationProblem(message, field);
       case "FailedMount":
       case "FailedAttachVolume":
       case "FailedMapVolume":
@@ -185,10 +199,10 @@ function warningProblem(warnings: readonly Warning[]): Problem | undefined {
   return undefined;
 }
 
-function creationProblem(said: string): Problem {
+function creationProblem(said: string, field: string): Problem {
   const line = oneLine(said);
   if (/exceeded quota|must specify (limits|requests)|must specify .*for: /.test(said)) {
-    const message = `The namespace's quota does not allow the pods: ${line} Raise the quota or change spec.kubernetes.resources.`;
+    const message = `The namespace's quota does not allow the pods: ${line} Raise the quota or change ${field}.resources.`;
     return { reason: "QuotaExceeded", message };
   }
   if (/violates PodSecurity/.test(said)) {

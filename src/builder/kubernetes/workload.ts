@@ -35,7 +35,7 @@ export function templateHashOf(object: {
 
 function metadata(input: RenderInput, template: PodTemplate, more: Record<string, string> = {}) {
   return {
-    name: workloadName(input.ref),
+    name: workloadName(input.ref, input.node),
     namespace: input.namespace,
     labels: labelsOf(input),
     annotations: {
@@ -54,7 +54,7 @@ function replicaSet(input: RenderInput, template: PodTemplate): ReplicaSet {
     metadata: metadata(input, template),
     spec: {
       replicas: replicasOf(input),
-      selector: { matchLabels: selectorLabels(input.ref) },
+      selector: { matchLabels: selectorLabels(input.ref, input.node) },
       template,
     },
   } as ReplicaSet;
@@ -76,8 +76,8 @@ function statefulSet(
     metadata: metadata(input, template, { [storageHashAnnotation]: contentHash(claim) }),
     spec: {
       replicas: replicasOf(input),
-      serviceName: workloadName(input.ref),
-      selector: { matchLabels: selectorLabels(input.ref) },
+      serviceName: workloadName(input.ref, input.node),
+      selector: { matchLabels: selectorLabels(input.ref, input.node) },
       template,
       volumeClaimTemplates: [claim],
       podManagementPolicy: "Parallel",

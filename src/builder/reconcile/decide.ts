@@ -92,7 +92,7 @@ export function decide(world: BuilderWorld, input: DecideInput): Decision {
 
 /** All objects of a Builder with pods, or why they cannot be made. */
 export function render(
-  world: Pick<BuilderWorld, "ref" | "namespace" | "object" | "spec">,
+  world: Pick<BuilderWorld, "ref" | "node" | "namespace" | "object" | "spec">,
   driver: RenderInput["driver"],
   input: Omit<DecideInput, "written" | "isBusy"> & { readonly isBusy?: boolean },
 ):
@@ -104,6 +104,7 @@ export function render(
   if ("problem" in config) return config;
   const from: RenderInput = {
     ref: world.ref,
+    node: world.node,
     namespace: world.namespace,
     kilnNamespace: input.kilnNamespace,
     owner: controlledBy(world.object),
@@ -119,7 +120,9 @@ export function render(
     return { desired: workload(from), around: [service(from), networkPolicy(from), ...budget] };
   } catch (error) {
     if (!(error instanceof PatchError)) throw error;
-    return { problem: { reason: "InvalidPodTemplatePatch", message: patchFault(error) } };
+    return {
+      problem: { reason: "InvalidPodTemplatePatch", message: patchFault(error, world.node) },
+    };
   }
 }
 

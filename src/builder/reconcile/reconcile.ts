@@ -4,56 +4,41 @@
 import type { Logger } from "pino";
 import { findCondition } from "../../api/condition.ts";
 import type { BuilderStatus } from "../../api/v1alpha1/index.ts";
-import type { KubeClient } from "../../kube/client.ts";
 import type { EventSink } from "../../kube/events.ts";
-import { keyOf, type KubeObject } from "../../kube/object.ts";
+import { keyOf } from "../../kube/object.ts";
 import { after, done, type Outcome } from "../../runtime/outcome.ts";
-import { act } from "./act.ts";
-import { cacheOf, type BuilderCaches } from "../caches.ts";
+import { cacheOf } from "../caches.ts";
 import { keepContainers, removeContainers } from "./containers.ts";
 import { isMarked } from "../docker/forget.ts";
 import type { ContainerKeeper } from "../docker/keeper.ts";
-import { readContents } from "./contents.ts";
-import { decide, render, type DecideInput, type Decision, type Written } from "./decide.ts";
-import type { InstanceLoads } from "../fleet.ts";
+import type { Decision } from "./decide.ts";
 import { externals } from "./externals.ts";
 import { type BuilderRef, builderRefOf } from "../instance.ts";
-import type { BuildkitImages } from "../kubernetes/input.ts";
-import { references } from "../kubernetes/references.ts";
+import { podGroups } from "../kubernetes/groups.ts";
+import { contentHash } from "../kubernetes/hash.ts";
 import { templateHashOf } from "../kubernetes/workload.ts";
-import { carryOut, cutLate } from "../lifecycle/carry-out.ts";
+import { cutLate } from "../lifecycle/carry-out.ts";
 import { holdWhileBusy } from "../lifecycle/farewell.ts";
-import { type FleetInput, fleetState, idleTimeoutOf, isOverdue } from "../lifecycle/fleet-state.ts";
-import type { FleetState } from "../lifecycle/plan.ts";
+import { fleetState, idleTimeoutOf, isOverdue } from "../lifecycle/fleet-state.ts";
 import type { Identities } from "../pki/identities.ts";
 import type { Prober } from "../health/probe.ts";
 import { report } from "../status/report.ts";
 import { builderStatus } from "../status/builder.ts";
-import { probeTargets, type TargetDeps } from "../health/targets.ts";
-import type { Uses } from "../uses.ts";
+import { probeTargets } from "../health/targets.ts";
+import { demandOf, fleetInput, tend, type Tended, type TendDeps } from "./tend.ts";
+import { viewsOf } from "./views.ts";
 import { gather, tlsOwners, type BuilderWorld } from "./world.ts";
 
 /** What a reconcile of a Builder works with. */
-export interface ReconcileDeps {
-  readonly client: KubeClient;
-  readonly caches: BuilderCaches;
+export interface ReconcileDeps extends TendDeps {
   readonly prober: Prober;
   readonly keeper: ContainerKeeper;
   readonly identities: Identities;
-  readonly loads: InstanceLoads;
-  readonly uses: Uses;
   readonly events: EventSink;
   /** Carries `builder`. */
   readonly log: Logger;
-  readonly images: BuildkitImages;
-  readonly defaultConfig: string | undefined;
-  readonly kilnNamespace: string;
-  readonly namespacedSockets: boolean;
-  readonly now: () => Date;
   /** The time is over of runs on daemons that are no pods: their slice is to cut them. */
   readonly onOverdue: (ref: BuilderRef) => void;
-  /** By uid of a live object; shared by all reconciles of the process. */
-  readonly written: Map<string, Written>;
   /** By uid of the Builder: when its status was written, in milliseconds since the epoch. */
   readonly reported: Map<string, number>;
 }
@@ -83,8 +68,7 @@ export async function reconcileBuilder(
   }
   // Our own last status has not come back yet: the watch will ring when it has.
   if (!cacheOf(ref, deps.caches).isFresh(keyOf(ref))) return after(movingMs);
-  const targets: TargetDeps = deps;
-  const daemons = probeTargets(world, targets);
+  const daemons = probeTargets(world, deps);
   deps.prober.watch(key, daemons);
   deps.uses.keep(
     ref,
@@ -101,28 +85,20 @@ export async function reconcileBuilder(
 
   const left = await keepContainers(world, deps, signal);
   await serverTls(world, deps, signal);
-  const contents = await contentsOf(world, deps, signal);
   // A controller that has just started knows nothing yet: that is no news about the Builder, and nothing to act on.
   const isUnasked = daemons.some(({ id }) => deps.prober.result(key, id) === undefined);
-  const fleet = isUnasked ? undefined : fleetOf(world, { ...deps, ...contents, isBusy });
-  const replicas = fleet && (await carryOut(world, fleet, deps, signal));
-  const decision = decide(world, { ...deps, ...contents, isBusy, replicas });
-  const refused = await act(
-    world.object,
-    decision,
-    {
-      client: deps.client,
-      log: deps.log,
-      written: deps.written,
-      known: (object) => isKnown(object, deps.caches),
-    },
-    signal,
-  );
+  const views = viewsOf(world);
+  const demand = demandOf(views, deps.loads);
+  const tended: Tended[] = [];
+  for (const [index, view] of views.entries()) {
+    const queued = demand[index] ?? 0;
+    tended.push(await tend(view, { queued, isUnasked }, deps, signal));
+  }
   if (isUnasked && wasReady(world)) return after(movingMs);
-  const problem = refused ?? decision.problem ?? world.problem ?? left;
-  const status = statusOf(world, { decision, problem, fleet }, deps);
+  const problem = tended.find((one) => one.problem !== undefined)?.problem ?? world.problem ?? left;
+  const status = statusOf(world, { tended, problem }, deps);
   const isWritten = await report(world, status, deps, signal);
-  return next(world, { decision, status, isWritten, fleet, starts: deps.uses.starts(ref) });
+  return next(world, { tended, status, isWritten, starts: deps.uses.starts(ref) });
 }
 
 /** Keeps a busy Builder from vanishing, and ends the wait for its runs when their time is over. */
@@ -142,9 +118,13 @@ async function leave(
   deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const fleet = fleetState(world, fleetInput(world, "", deps));
-  if (fleet !== undefined) await cutLate(world, fleet, deps, signal);
-  const status = statusOf(world, { decision: leaving, problem: undefined, fleet }, deps);
+  const tended: Tended[] = [];
+  for (const view of viewsOf(world)) {
+    const fleet = fleetState(view, fleetInput(view, "", { ...deps, queued: 0 }));
+    if (fleet !== undefined) await cutLate(view, fleet, deps, signal);
+    tended.push({ view, decision: leaving, fleet, problem: undefined });
+  }
+  const status = statusOf(world, { tended, problem: undefined }, deps);
   await report(world, status, deps, signal);
   return after(movingMs);
 }
@@ -157,88 +137,43 @@ const leaving: Decision = {
   usesContents: false,
 };
 
-/** The fleet, with instances judged by what the pods should be; undefined without pods, or while that is not known. */
-function fleetOf(
-  world: BuilderWorld,
-  deps: ReconcileDeps & Pick<DecideInput, "contentFingerprint" | "contentProblem" | "isBusy">,
-): FleetState | undefined {
-  const driver = world.spec?.kubernetes;
-  if (driver === undefined || deps.contentProblem !== undefined) return undefined;
-  const rendered = render(world, driver, deps);
-  const hash = "problem" in rendered ? undefined : templateHashOf(rendered.desired);
-  return hash === undefined ? undefined : fleetState(world, fleetInput(world, hash, deps));
-}
-
-function fleetInput({ ref }: BuilderWorld, templateHash: string, deps: ReconcileDeps): FleetInput {
-  return {
-    templateHash,
-    running: (id) => deps.loads.running(ref, id),
-    queued: deps.loads.queued(ref),
-    spent: deps.uses.spent(ref),
-    starts: deps.uses.starts(ref),
-    now: deps.now(),
-  };
-}
-
 /** Agents read a renewed certificate by themselves: the pods do not roll. */
 async function serverTls(
   world: BuilderWorld,
   deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  if (world.spec?.kubernetes === undefined) return;
+  if (world.spec === undefined || podGroups(world.spec).length === 0) return;
   const owners = tlsOwners(world.namespace, deps.caches, deps.kilnNamespace);
   await deps.identities.server(world.namespace, owners, signal);
 }
 
-/** Hash of the Secrets and ConfigMaps that the pods use, or why they cannot be read. */
-async function contentsOf(
-  world: BuilderWorld,
-  deps: ReconcileDeps,
-  signal: AbortSignal,
-): Promise<Pick<DecideInput, "contentFingerprint" | "contentProblem">> {
-  const { spec, namespace } = world;
-  if (spec?.kubernetes === undefined) return {};
-  const rendered = render(world, spec.kubernetes, deps);
-  if ("problem" in rendered) return {};
-  const pod = rendered.desired.spec?.template?.spec;
-  const { serviceAccountName } = spec;
-  const reader = { client: deps.client, namespace, serviceAccountName };
-  const contents = await readContents(pod === undefined ? [] : references(pod), reader, signal);
-  return "problem" in contents
-    ? { contentProblem: contents.problem }
-    : { contentFingerprint: contents.fingerprint };
-}
-
 interface Judged {
-  readonly decision: Decision;
+  /** Of each kind of pods. */
+  readonly tended: readonly Tended[];
   readonly problem: BuilderWorld["problem"];
-  readonly fleet: FleetState | undefined;
 }
 
 function statusOf(
   world: BuilderWorld,
-  { decision, problem, fleet }: Judged,
+  { tended, problem }: Judged,
   deps: ReconcileDeps,
 ): BuilderStatus {
-  const { templateHash } = decision;
-  const stale = new Set(
-    world.owned.pods
-      .filter((pod) => templateHashOf(pod) !== templateHash)
-      .map(({ metadata }) => metadata.name),
-  );
+  const stale = new Set(tended.flatMap(outdatedOf));
+  const hashes = tended.flatMap(({ decision }) => decision.templateHash ?? []);
+  const templateHash = hashes.length > 1 ? contentHash(hashes) : hashes[0];
   return builderStatus({
     generation: world.object.metadata.generation,
     previous: world.object.status as BuilderStatus | undefined,
     spec: world.spec,
     instances: world.instances.map((facts) => ({
       ...facts,
-      outdated: templateHash !== undefined && stale.has(facts.id),
+      outdated: stale.has(facts.id),
     })),
     problem,
-    isRolledOut: decision.settled && (templateHash === undefined || stale.size === 0),
+    isRolledOut: tended.every(({ decision }) => decision.settled) && stale.size === 0,
     templateHash,
-    wanted: instancesOf(world, fleet),
+    wanted: instancesOf(world, tended),
     isLeaving: world.object.metadata.deletionTimestamp !== undefined,
     running: (id) => deps.loads.running(world.ref, id),
     queued: deps.loads.queued(world.ref),
@@ -253,14 +188,23 @@ function startsIn({ object }: BuilderWorld): number[] {
   return (status?.recentStarts ?? []).map((text) => Date.parse(text));
 }
 
-/** Instances that there should be; of a fleet that cannot be judged: as many as it was told last. */
-function instancesOf({ ref, owned, spec }: BuilderWorld, fleet: FleetState | undefined): number {
+/** Names of pods that are not of the newest template. */
+function outdatedOf({ view, decision: { templateHash } }: Tended): string[] {
+  if (templateHash === undefined) return [];
+  const old = view.owned.pods.filter((pod) => templateHashOf(pod) !== templateHash);
+  return old.map(({ metadata }) => metadata.name);
+}
+
+function instancesOf({ ref, spec }: BuilderWorld, tended: readonly Tended[]): number {
   if (spec === undefined) return 0;
-  const { kubernetes } = spec;
-  const { replicas, scaling } = kubernetes ?? {};
-  const told = owned.workloads[0]?.spec?.replicas ?? replicas ?? scaling?.min ?? 1;
-  const pods = kubernetes === undefined ? 0 : (fleet?.wanted ?? told);
-  return pods + externals(ref, spec).length;
+  return tended.reduce((sum, one) => sum + podsOf(one), externals(ref, spec).length);
+}
+
+/** Pods that there should be; of a fleet that cannot be judged: as many as it was told last. */
+function podsOf({ view: { spec, owned }, fleet }: Tended): number {
+  if (spec?.kubernetes === undefined) return 0;
+  const { replicas, scaling } = spec.kubernetes;
+  return fleet?.wanted ?? owned.workloads[0]?.spec?.replicas ?? replicas ?? scaling?.min ?? 1;
 }
 
 function wasReady(world: BuilderWorld): boolean {
@@ -269,55 +213,32 @@ function wasReady(world: BuilderWorld): boolean {
 }
 
 interface Looked {
-  readonly decision: Decision;
+  readonly tended: readonly Tended[];
   readonly status: BuilderStatus;
   readonly isWritten: boolean;
-  readonly fleet: FleetState | undefined;
   /** Of runs, in milliseconds since the epoch. */
   readonly starts: readonly number[];
 }
 
-function next(
-  world: BuilderWorld,
-  { decision, status, isWritten, fleet, starts }: Looked,
-): Outcome {
+function next(world: BuilderWorld, { tended, status, isWritten, starts }: Looked): Outcome {
   const has = (wanted: string): boolean =>
     status.conditions?.some(({ type }) => type === wanted) === true;
   const isDraining = has("Draining");
-  if (!decision.settled || !isWritten || has("Reconciling") || isDraining) return after(movingMs);
+  const isSettled = tended.every(({ decision }) => decision.settled);
+  if (!isSettled || !isWritten || has("Reconciling") || isDraining) return after(movingMs);
   const isBusy = (status.runningRuns ?? 0) + (status.queuedRuns ?? 0) > 0;
   if (isBusy || (has("Stalled") && world.spec !== undefined)) return after(busyMs);
-  return after(
-    Math.min(idleLeftMs(world, fleet, starts), decision.usesContents ? contentMs : idleMs),
-  );
+  const lefts = tended.map((one) => idleLeftMs(one, starts));
+  const usesContents = tended.some(({ decision }) => decision.usesContents);
+  return after(Math.min(...lefts, usesContents ? contentMs : idleMs));
 }
 
 /** Until the first idle instance has been idle for long enough. */
-function idleLeftMs(
-  { spec }: BuilderWorld,
-  fleet: FleetState | undefined,
-  starts: readonly number[],
-): number {
-  const { scaling } = spec?.kubernetes ?? {};
+function idleLeftMs({ view, fleet }: Tended, starts: readonly number[]): number {
+  const { scaling } = view.spec?.kubernetes ?? {};
   if (scaling === undefined || fleet === undefined) return Number.POSITIVE_INFINITY;
   const left = fleet.members
     .map(({ idleMs: is }) => idleTimeoutOf(scaling, starts) - is)
     .filter((ms) => ms > 0);
   return Math.min(...left);
-}
-
-function isKnown(object: KubeObject, caches: BuilderCaches): boolean {
-  const key = keyOf(object.metadata);
-  switch (object.kind) {
-    case "ReplicaSet":
-      return caches.replicaSets.get(key) !== undefined;
-    case "StatefulSet":
-      return caches.statefulSets.get(key) !== undefined;
-    case "Service":
-      return caches.services.get(key) !== undefined;
-    case "PodDisruptionBudget":
-      return caches.disruptionBudgets.get(key) !== undefined;
-    default:
-      return caches.networkPolicies.get(key) !== undefined;
-  }
 }

@@ -20,22 +20,26 @@ import {
   type BuilderCaches,
   type StoredBuilder,
 } from "../caches.ts";
-import { externalFacts, podInstance, usedFor, type InstanceFacts } from "../health/facts.ts";
+import { externalFacts, memberInstance, podInstance, type InstanceFacts } from "../health/facts.ts";
 import type { ContainerKeeper } from "../docker/keeper.ts";
 import { externals } from "./externals.ts";
 import { builderKey, type BuilderRef } from "../instance.ts";
+import { groupOf, podGroups } from "../kubernetes/groups.ts";
 import { containerStatuses } from "../kubernetes/containers.ts";
 import { workloadProblem, type Warning } from "../kubernetes/reasons.ts";
 import { stateVolume } from "../kubernetes/agent-container.ts";
 import type { Workload } from "../kubernetes/workload.ts";
 import { workloadNamespace } from "../names.ts";
 import type { Prober } from "../health/probe.ts";
+import { ownedOf } from "./views.ts";
 import type { Problem } from "../health/problem.ts";
 
 /** One snapshot. */
 export interface BuilderWorld {
   readonly ref: BuilderRef;
   readonly object: StoredBuilder;
+  /** Of a view of the pods of one kind: their entry of spec.nodes. */
+  readonly node?: string | undefined;
   /** Undefined when the stored spec is not one that this version of Kiln understands. */
   readonly spec: BuilderSpec | undefined;
   /** Namespace of its pods. */
@@ -89,14 +93,25 @@ export async function gather(
   const outside = externals(ref, spec).map((one) =>
     externalFacts(one, answer(one.id), from.keeper.result(key, one.id)),
   );
-  const warnings = await warningsOf(owned, spec, from, signal);
-  const pods = owned.pods.map((pod) =>
-    usedFor(podInstance(pod, answer(pod.metadata.name), warnings), spec.kubernetes?.platforms),
+  const parts = await Promise.all(
+    podGroups(spec).map(async ({ node }) => {
+      const part = ownedOf(owned, (of) => of === node);
+      return { part, warnings: await warningsOf(part, spec, from, signal) };
+    }),
   );
+  const warnings = parts.flatMap((one) => one.warnings);
+  const pods = owned.pods.map((pod) =>
+    memberInstance(spec, pod, answer(pod.metadata.name), warnings),
+  );
+  const [problem] = parts.flatMap((one) => problemOf(one.part, one.warnings) ?? []);
+  return { ...base, spec, problem, instances: [...pods, ...outside] };
+}
+
+/** Why a workload lacks pods. */
+function problemOf(owned: Owned, warnings: readonly Warning[]): Problem | undefined {
   const [workload] = owned.workloads;
   const lacksPods = workload !== undefined && livePods(owned).length < replicasOf(workload);
-  const problem = lacksPods ? workloadProblem(workload, warnings) : undefined;
-  return { ...base, spec, problem, instances: [...pods, ...outside] };
+  return lacksPods ? workloadProblem(workload, warnings) : undefined;
 }
 
 /** Objects that Kiln made for this very Builder (by uid); pods by their labels. */
@@ -135,7 +150,10 @@ export function tlsOwners(
 
 function isKubernetes(object: StoredBuilder): boolean {
   const { spec } = object;
-  return typeof spec === "object" && spec !== null && "kubernetes" in spec;
+  const has = (block: unknown): boolean =>
+    typeof block === "object" && block !== null && "kubernetes" in block;
+  const nodes = (spec as { readonly nodes?: unknown } | null | undefined)?.nodes;
+  return has(spec) || (Array.isArray(nodes) && nodes.some(has));
 }
 
 function replicasOf({ spec }: Workload): number {
@@ -173,7 +191,7 @@ async function warningsOf(
   for (const pod of livePods(owned)) {
     if (!isStuck(pod, from.now())) continue;
     questions.push(`involvedObject.uid=${pod.metadata.uid ?? ""}`);
-    if (spec.kubernetes?.storage !== undefined) {
+    if (groupOf(pod, spec)?.driver.storage !== undefined) {
       questions.push(
         `involvedObject.kind=PersistentVolumeClaim,involvedObject.name=${stateVolume}-${pod.metadata.name}`,
       );

@@ -101,7 +101,7 @@ export function mainProblem(
 
 function driverOf(spec: BuilderSpec): BuilderStatus["driver"] {
   const kinds = [spec, ...spec.nodes].flatMap((one) => [
-    ...("kubernetes" in one && one.kubernetes !== undefined ? (["Kubernetes"] as const) : []),
+    ...(one.kubernetes === undefined ? [] : (["Kubernetes"] as const)),
     ...(one.remote === undefined ? [] : (["Remote"] as const)),
     ...(one.docker === undefined ? [] : (["Docker"] as const)),
     ...(one.dockerContainer === undefined ? [] : (["DockerContainer"] as const)),

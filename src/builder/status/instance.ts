@@ -13,7 +13,6 @@ import type { GcRule as DaemonGcRule } from "../../buildkit/client-types.ts";
 import type { DiskFacts } from "../health/disk.ts";
 import type { DaemonFacts } from "../health/probe.ts";
 import type { InstanceFacts } from "../health/facts.ts";
-import { capacityOf } from "../lifecycle/fleet-state.ts";
 import { oneLine, type Problem } from "../health/problem.ts";
 
 /** What an instance's status is made of besides its facts. */
@@ -43,7 +42,7 @@ export function instanceStatus(
     ...(facts.fixedPlatforms === undefined
       ? {}
       : { platforms: [...facts.fixedPlatforms], fixedPlatforms: true }),
-    slots: input.spec && capacityOf(input.spec),
+    slots: facts.slots ?? input.spec?.maxConcurrentRuns,
     running,
     idleSince: running > 0 ? undefined : (before?.idleSince ?? timestamp(input.now)),
     outdated: facts.outdated === true ? true : undefined,

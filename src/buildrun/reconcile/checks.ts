@@ -69,12 +69,14 @@ const localCachesHaveAPlace: Check = ({ builder, plan }) => {
   if (builder?.spec === undefined || !("request" in plan)) return undefined;
   const { cacheImports, cacheExports } = plan.request;
   const asks = [...cacheImports, ...cacheExports].some(({ type }) => type === "local");
-  if (!asks || builder.spec.kubernetes?.localCaches !== undefined) return undefined;
+  if (!asks) return undefined;
+  const pods = [builder.spec, ...builder.spec.nodes].flatMap(({ kubernetes }) => kubernetes ?? []);
+  if (pods.length > 0 && pods.every(({ localCaches }) => localCaches)) return undefined;
   const { kind, name } = builder.ref;
   const what =
-    builder.spec.kubernetes === undefined
+    pods.length === 0
       ? "use another kind of cache in a new run, since its daemon is not beside an agent of Kiln"
-      : "set spec.kubernetes.localCaches there, or use another kind of cache in a new run";
+      : "set localCaches in all of its kubernetes blocks, or use another kind of cache in a new run";
   const failure = {
     class: "User",
     reason: "LocalCacheUnavailable",

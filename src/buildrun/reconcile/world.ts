@@ -198,7 +198,9 @@ function ending(
 /** The key by which an instance is chosen: what runs with the same cache have in common, or nothing (Random). */
 export function affinityOf(run: BuildRun, builder: BuilderSpec | undefined): string {
   const { metadata, spec } = run;
-  if (builder?.kubernetes?.loadBalance === "Random") return metadata.uid ?? runKey(run);
+  const blocks = builder === undefined ? [] : [builder, ...builder.nodes];
+  if (blocks.some(({ kubernetes }) => kubernetes?.loadBalance === "Random"))
+    return metadata.uid ?? runKey(run);
   return affinityKey({
     repository: repositoryOf(run),
     target: spec.target,

@@ -93,6 +93,8 @@ const serverOnly: ReadonlySet<string> = new Set([
   "more reserved than the tmpfs holds",
   "a registry twice",
   "frontends of a daemon that somebody else configures",
+  "pods of nodes beside those of the Builder",
+  "pods from none that do not say what they build for",
   "a Builder with a dot in its name",
   "a Builder with a long name",
   "a ClusterBuilder with a long name",

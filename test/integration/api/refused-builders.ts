@@ -19,12 +19,29 @@ export const builders: readonly Refusal[] = [
     "spec",
     oneDriver,
   ],
-  ["a node without a driver", aNode({}), "spec.nodes[0]", /a node must set exactly one of remote/],
+  [
+    "a node without a driver",
+    aNode({}),
+    "spec.nodes[0]",
+    /a node must set exactly one of kubernetes, remote/,
+  ],
   [
     "a node with two drivers",
     aNode({ docker: {}, dockerContainer: {} }),
     "spec.nodes[0]",
-    /a node must set exactly one of remote/,
+    /a node must set exactly one of kubernetes, remote/,
+  ],
+  [
+    "pods of nodes beside those of the Builder",
+    builder({ kubernetes: {}, nodes: [{ name: "a", kubernetes: {} }] }),
+    "spec.kubernetes",
+    /move spec.kubernetes into a node of its own/,
+  ],
+  [
+    "pods from none that do not say what they build for",
+    aNode({ kubernetes: { scaling: { max: 1 } } }),
+    "spec.nodes[0].platforms",
+    /set platforms, or raise min/,
   ],
   [
     "a node twice",

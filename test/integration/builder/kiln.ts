@@ -218,18 +218,19 @@ export class Kiln {
     await this.client.create(roleBindings, { metadata, subjects, roleRef } as never, soon());
   }
 
-  /** The workload of Builder `main`, once it is there. */
-  async workload(namespace: string, kind: "ReplicaSet" | "StatefulSet" = "ReplicaSet") {
+  /** The workload of Builder `main`, or of a node of it, once it is there. */
+  async workload(
+    namespace: string,
+    kind: "ReplicaSet" | "StatefulSet" = "ReplicaSet",
+    name = "builder-main",
+  ) {
     const type = kind === "ReplicaSet" ? replicaSets : statefulSets;
     return await until(`the ${kind} in ${namespace}`, async () => {
-      return (await this.client.get<never>(
-        type as never,
-        { namespace, name: "builder-main" },
-        soon(),
-      )) as
+      return (await this.client.get<never>(type as never, { namespace, name }, soon())) as
         | Builtin<{
             spec: {
               template: {
+                spec: { nodeSelector?: Record<string, string> };
                 metadata: { labels: Record<string, string>; annotations: Record<string, string> };
               };
               replicas: number;
@@ -240,8 +241,13 @@ export class Kiln {
   }
 
   /** A pod as the workload's controller would make it; `status` is what a kubelet would say. */
-  async pod(namespace: string, name: string, status: object): Promise<void> {
-    const { spec } = await this.workload(namespace);
+  async pod(
+    namespace: string,
+    name: string,
+    status: object,
+    of?: Awaited<ReturnType<Kiln["workload"]>>,
+  ): Promise<void> {
+    const { spec } = of ?? (await this.workload(namespace));
     const { labels, annotations } = spec.template.metadata;
     const initContainers = [
       { name: "buildkitd", image: "registry.example/buildkit:v1", restartPolicy: "Always" },

@@ -228,7 +228,7 @@ describe("the options of a Builder on a real API server", () => {
     let running = 1;
     kiln.fleet.reportLoad(
       () => ({ running }),
-      () => 0,
+      () => [],
     );
     // As a run does when it starts.
     await kiln.fleet.place(ref, "builder-main-a", soon());

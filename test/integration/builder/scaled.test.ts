@@ -48,7 +48,7 @@ describe("a Builder that scaled to zero", () => {
     const book = new QueueBook();
     kiln.fleet.reportLoad(
       () => ({ running: 0 }),
-      (one) => (builderKey(one) === builderKey(ref(namespace)) ? book.queued(one) : 0),
+      (one) => (builderKey(one) === builderKey(ref(namespace)) ? book.waiting(one) : 0),
     );
     const run = aRun({ spec: { platforms: ["linux/arm64"] } });
     const turn = book.turn({ run, builder: ref(namespace), instances, affinity: "web" });
@@ -64,7 +64,7 @@ describe("a Builder that scaled to zero", () => {
     const namespace = await kiln.namespace();
     kiln.fleet.reportLoad(
       () => ({ running: 0 }),
-      () => 0,
+      () => [],
     );
     await kiln.builder(namespace, { kubernetes: { scaling: { min: 1, max: 2 } } });
     assert.deepEqual(offered(namespace), [], "nobody knows yet");

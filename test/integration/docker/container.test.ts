@@ -191,7 +191,7 @@ describe("a buildkitd in a container on a Docker engine", function () {
     let running = 1;
     world.kiln.fleet.reportLoad(
       ({ namespace: of }) => ({ running: of === namespace ? running : 0 }),
-      () => 0,
+      () => [],
     );
     try {
       const env = [{ name: "A", value: "b" }];
@@ -204,7 +204,7 @@ describe("a buildkitd in a container on a Docker engine", function () {
     } finally {
       world.kiln.fleet.reportLoad(
         () => ({ running: 0 }),
-        () => 0,
+        () => [],
       );
     }
     await gone(namespace);

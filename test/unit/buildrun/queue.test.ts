@@ -48,7 +48,30 @@ describe("the queue of a Builder", () => {
       ahead: 2,
       reason: "NoFreeSlot",
     });
-    assert.equal(book.queued(builderRef), 3);
+    assert.equal(book.waiting(builderRef).length, 3);
+  });
+
+  it("lets no run for one platform wait for a slot of another", () => {
+    const book = new QueueBook();
+    const fleet = [
+      anInstance({ id: "amd", capacity: 1, platforms: ["linux/amd64"] }),
+      anInstance({ id: "arm", capacity: 1, platforms: ["linux/arm64"], ready: false }),
+    ];
+    const turn = (name: string, seconds: number, ...platforms: string[]) => {
+      const creationTimestamp = new Date(created.getTime() + seconds * 1000).toISOString();
+      const of = aRun({ metadata: { name, creationTimestamp }, spec: { platforms } });
+      return book.turn({ run: of, builder: builderRef, instances: fleet, affinity: "a" });
+    };
+    for (const seconds of [1, 2, 3])
+      assert.equal(turn(`arm-${seconds}`, seconds, "linux/arm64").kind, "wait");
+    assert.equal(turn("young", 5, "linux/amd64").kind, "go");
+    assert.deepEqual(book.waiting(builderRef).length, 3);
+    assert.partialDeepStrictEqual(turn("next", 7, "linux/amd64"), { reason: "NoFreeSlot" });
+    assert.equal(turn("any", 6).kind, "wait");
+    assert.deepEqual(book.next("Builder/shop/default", 1), ["shop/arm-1", "shop/any", "shop/next"]);
+    book.forget("shop/young");
+    assert.partialDeepStrictEqual(turn("next", 7, "linux/amd64"), { reason: "NotNext" });
+    assert.deepEqual(turn("any", 6), { kind: "go", instance: "amd" });
   });
 
   it("rings when a slot is free again, and names who is next", () => {
@@ -112,7 +135,7 @@ describe("the queue of a Builder", () => {
         }
         for (const name of names) book.forget(`shop/${name}`);
         for (const { id } of instances) assert.equal(book.running(builderRef, id), 0);
-        assert.equal(book.queued(builderRef), 0);
+        assert.equal(book.waiting(builderRef).length, 0);
       }),
       { numRuns: 200 },
     );

@@ -33,9 +33,20 @@ const oneDriver = cel(
   ].join(" == "),
   "spec must set exactly one of kubernetes, remote, docker, dockerContainer, or nodes (alone or beside kubernetes): keep one and remove the others",
 );
+const podsInOnePlace = cel(
+  "!has(self.kubernetes) || !self.nodes.exists(n, has(n.kubernetes))",
+  "spec.kubernetes and nodes with kubernetes are both pods: move spec.kubernetes into a node of its own",
+  ".kubernetes",
+);
 
-const nodeDrivers = ["remote", "docker", "dockerContainer"] as const;
+const nodeDrivers = drivers;
 const oneNodeDriver = exactlyOne("a node", nodeDrivers);
+/** What nobody can ask for its platforms until it runs. */
+const emptyNamesPlatforms = cel(
+  "!has(self.kubernetes) || !has(self.kubernetes.scaling) || self.kubernetes.scaling.min > 0 || size(self.platforms) > 0 || size(self.kubernetes.platforms) > 0",
+  "pods that come with the runs (scaling.min 0) must say what they build for: set platforms, or raise min",
+  ".platforms",
+);
 
 const Node = z
   .object({
@@ -47,10 +58,13 @@ const Node = z
         message:
           "must be lower-case letters, digits and '-', and not begin with builder- as names of pods do",
       },
-    ).describe("Name of the instance."),
+    ).describe("Name of the instance; of pods, what their names and labels have in common."),
     platforms: listSet(Platform, 16)
       .default([])
       .describe("Platforms that it is used for. None: what BuildKit says of itself."),
+    kubernetes: KubernetesDriver.optional().describe(
+      "Pods of one kind, made, upgraded and removed by Kiln. Not beside spec.kubernetes.",
+    ),
     remote: RemoteDriver.optional().describe("A buildkitd that someone else runs."),
     docker: DockerDriver.optional().describe("The BuildKit inside a Docker engine."),
     dockerContainer: DockerContainerDriver.optional().describe(
@@ -61,7 +75,7 @@ const Node = z
     (node) => nodeDrivers.filter((name) => node[name] !== undefined).length === 1,
     oneNodeDriver.message,
   )
-  .meta(rules(oneNodeDriver));
+  .meta(rules(oneNodeDriver, emptyNamesPlatforms));
 
 /** What a Builder and a ClusterBuilder say alike. */
 export const BuilderSpec = z
@@ -76,7 +90,9 @@ export const BuilderSpec = z
     ),
     nodes: listMap(Node, ["name"], 8)
       .default([])
-      .describe("Several daemons, alone or beside the pods of kubernetes; drivers may be mixed."),
+      .describe(
+        "Several daemons, or pods of several kinds; drivers may be mixed. Alone, or beside the pods of kubernetes.",
+      ),
     buildkitd: Buildkitd.optional().describe(
       "Configuration of the daemons that Kiln runs: with kubernetes and dockerContainer.",
     ),
@@ -118,13 +134,14 @@ export const BuilderSpec = z
   .meta(
     rules(
       oneDriver,
+      podsInOnePlace,
       cel(
-        "!has(self.buildkitd) || has(self.kubernetes) || has(self.dockerContainer) || self.nodes.exists(n, has(n.dockerContainer))",
+        "!has(self.buildkitd) || has(self.kubernetes) || has(self.dockerContainer) || self.nodes.exists(n, has(n.kubernetes) || has(n.dockerContainer))",
         "buildkitd needs the kubernetes or the dockerContainer driver: another daemon is configured where it runs, so remove buildkitd",
         ".buildkitd",
       ),
       cel(
-        "!has(self.allow.frontends) || !(has(self.remote) || has(self.docker) || self.nodes.exists(n, !has(n.dockerContainer)))",
+        "!has(self.allow.frontends) || !(has(self.remote) || has(self.docker) || self.nodes.exists(n, has(n.remote) || has(n.docker)))",
         "allow.frontends needs daemons that Kiln configures, with kubernetes or dockerContainer: another daemon is told its frontends where it runs, so remove it",
         ".allow",
       ),
