@@ -123,6 +123,7 @@ function makeSlices({ config, log, client, registry, lifecycle }: Ground, caches
     events,
     log,
     metrics,
+    registry,
     namespace: config.namespace,
     images: {
       privileged: config.buildkitImage,

@@ -40,14 +40,17 @@ const defaultName = "default";
 export class InstanceLoads {
   #running: (ref: BuilderRef, instanceId: string) => InstanceLoad = () => ({ running: 0 });
   #waiting: (ref: BuilderRef) => readonly (readonly string[])[] = () => [];
+  #queuedAt: (ref: BuilderRef) => ReadonlyMap<string, number> = () => new Map();
 
   /** See `Fleet.reportLoad`. */
   report(
     running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
     waiting: (ref: BuilderRef) => readonly (readonly string[])[],
+    queuedAt: (ref: BuilderRef) => ReadonlyMap<string, number> = () => new Map(),
   ): void {
     this.#running = running;
     this.#waiting = waiting;
+    this.#queuedAt = queuedAt;
   }
 
   running(ref: BuilderRef, instanceId: string): number {
@@ -57,6 +60,11 @@ export class InstanceLoads {
   /** The platforms of each run that waits. */
   waiting(ref: BuilderRef): readonly (readonly string[])[] {
     return this.#waiting(ref);
+  }
+
+  /** How many of them would go to an instance first, by its id. */
+  queuedAt(ref: BuilderRef): ReadonlyMap<string, number> {
+    return this.#queuedAt(ref);
   }
 
   queued(ref: BuilderRef): number {
@@ -209,8 +217,9 @@ export class CachedFleet implements Fleet {
   reportLoad(
     running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
     waiting: (ref: BuilderRef) => readonly (readonly string[])[],
+    queuedAt: (ref: BuilderRef) => ReadonlyMap<string, number> = () => new Map(),
   ): void {
-    this.#deps.loads.report(running, waiting);
+    this.#deps.loads.report(running, waiting, queuedAt);
   }
 
   #pod(ref: BuilderRef, id: string) {

@@ -82,10 +82,14 @@ export interface Fleet {
   isOverdue(ref: BuilderRef, instanceId: string): boolean;
   /** Rings when an instance comes, goes or changes, or when its time is over. Returns the function that ends it. */
   onChange(listener: (ref: BuilderRef) => void): () => void;
-  /** The driver of runs says once how to count. `waiting`: the platforms of each run that waits. */
+  /**
+   * The driver of runs says once how to count. `waiting`: the platforms of each run that waits. `queuedAt`: how many of
+   * them would go to an instance first, by its id.
+   */
   reportLoad(
     running: (ref: BuilderRef, instanceId: string) => InstanceLoad,
     waiting: (ref: BuilderRef) => readonly (readonly string[])[],
+    queuedAt?: (ref: BuilderRef) => ReadonlyMap<string, number>,
   ): void;
 }
 

@@ -2,6 +2,7 @@
 // and stopped by the composition root.
 
 import type { Logger } from "pino";
+import type { Registry } from "prom-client";
 import type { KubeClient } from "../kube/client.ts";
 import type { EventSink } from "../kube/events.ts";
 import { Controller } from "../runtime/controller.ts";
@@ -33,6 +34,7 @@ import { CachedFleet, FleetBell, InstanceLoads } from "./fleet.ts";
 import { builderKey, type BuilderRef, builderRefOf, type Fleet } from "./instance.ts";
 import type { BuildkitImages } from "./kubernetes/input.ts";
 import { Identities } from "./pki/identities.ts";
+import { instanceMetrics } from "./metrics.ts";
 import { daemonProbe } from "./health/ask.ts";
 import { Prober } from "./health/probe.ts";
 import { reconcileBuilder } from "./reconcile/reconcile.ts";
@@ -54,6 +56,8 @@ export interface BuildersOptions {
   readonly namespacedSockets?: boolean;
   readonly concurrency: number;
   readonly metrics?: ControllerMetrics;
+  /** Where the numbers of instances are told, while this process leads. */
+  readonly registry?: Registry;
 }
 
 /** The running slice. */
@@ -121,7 +125,7 @@ export function createBuilders(o: BuildersOptions): Builders {
       controller.add(key, { priority });
       bell.ring(builderRefOf(key));
     },
-    start: () => controller.start(),
+    start: () => begin(controller, o),
     stop: async (deadlineMs) => {
       for (const end of forget) end();
       await controller.stop(deadlineMs);
@@ -129,6 +133,13 @@ export function createBuilders(o: BuildersOptions): Builders {
       keeper.stop();
     },
   };
+}
+
+/** From now on this process leads. */
+function begin(controller: Controller, { registry, caches }: BuildersOptions): void {
+  const kinds = [caches.builders, caches.clusterBuilders];
+  if (registry !== undefined) instanceMetrics(registry, () => kinds.flatMap((one) => one.list()));
+  controller.start();
 }
 
 /** Calls `onGone` with the uid of what was deleted. Returns the functions that end it. */

@@ -116,6 +116,7 @@ function doorbells(o: BuildRunsOptions, { controller, book }: Bells): () => void
   o.fleet.reportLoad(
     (ref, instance) => ({ running: book.running(ref, instance) }),
     (ref) => book.waiting(ref),
+    (ref) => book.queuedAt(ref, o.fleet.instances(ref)),
   );
   return offFleet;
 }

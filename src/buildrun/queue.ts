@@ -5,6 +5,7 @@ import type { BuildRun } from "../api/v1alpha1/index.ts";
 import { type BuilderRef, builderKey, type Instance } from "../builder/index.ts";
 import { keyOf } from "../kube/object.ts";
 import { choose } from "../placement/choose.ts";
+import { preference } from "../placement/hash.ts";
 import { missingPlatforms } from "../placement/platform.ts";
 import { order, type QueuedRun } from "../placement/order.ts";
 import { isTerminal, openAttempt } from "./reconcile/attempts.ts";
@@ -38,6 +39,7 @@ interface Slot {
 interface Waiting extends QueuedRun {
   readonly builder: string;
   readonly platforms: readonly string[];
+  readonly affinity: string;
 }
 
 /** So far into the queue it is looked for runs of other platforms than those of the first. */
@@ -78,7 +80,7 @@ export class QueueBook {
     const held = this.#slots.get(key);
     if (held?.builder === id) return { kind: "go", instance: held.instance };
     this.release(key);
-    this.#wait(key, id, run);
+    this.#wait(key, { builder: id, run, affinity });
     const queue = this.#queueOf(id);
     const ahead = queue.findIndex((waiting) => waiting.key === key);
     const load = (instance: string): number => this.running(builder, instance);
@@ -127,6 +129,25 @@ export class QueueBook {
   }
 
   /**
+   * How many of the runs that wait would go to each instance first, if all had a free slot: the one that has their
+   * cache. A run counts once, and for none while there is no instance that could take it.
+   */
+  queuedAt(builder: BuilderRef, instances: readonly Instance[]): ReadonlyMap<string, number> {
+    const firsts = new Map<string, string | undefined>();
+    const counts = new Map<string, number>();
+    for (const { platforms, affinity } of this.#queueOf(builderKey(builder))) {
+      const kind = `${affinity} ${platforms.join()}`;
+      if (!firsts.has(kind)) {
+        const ids = ableFor(platforms, instances).map(({ id }) => id);
+        firsts.set(kind, preference(ids, affinity)[0]);
+      }
+      const first = firsts.get(kind);
+      if (first !== undefined) counts.set(first, (counts.get(first) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  /**
    * Whom to ring when slots of a Builder (by `builderKey`) are free, oldest first: the next `count` runs in line, for
    * each of the platforms that runs wait for.
    */
@@ -162,11 +183,14 @@ export class QueueBook {
     return { ...choice, reason: "NoReadyInstance", message: `${what}: ${message}` };
   }
 
-  #wait(key: string, builder: string, run: BuildRun): void {
+  #wait(
+    key: string,
+    { builder, run, affinity }: Pick<Waiting, "builder" | "affinity"> & { readonly run: BuildRun },
+  ): void {
     if (this.#waiting.get(key)?.builder === builder) return;
     this.#unwait(key);
     const createdAtMs = Date.parse(run.metadata.creationTimestamp ?? "") || 0;
-    const waiting = { key, createdAtMs, builder, platforms: run.spec.platforms };
+    const waiting = { key, createdAtMs, builder, affinity, platforms: run.spec.platforms };
     this.#waiting.set(key, waiting);
     // New runs are nearly always the youngest: look for the place from the end.
     const queue = this.#ordered.get(builder);

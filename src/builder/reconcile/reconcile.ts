@@ -178,6 +178,7 @@ function statusOf(
     running: (id) => deps.loads.running(world.ref, id),
     queued: deps.loads.queued(world.ref),
     starts: deps.uses.starts(world.ref),
+    queuedAt: deps.loads.queuedAt(world.ref),
     now: deps.now(),
   });
 }

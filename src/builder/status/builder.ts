@@ -37,6 +37,8 @@ export interface StatusInput {
   readonly queued: number;
   /** When the last runs started, in milliseconds since the epoch, oldest first. */
   readonly starts?: readonly number[];
+  /** How many of them would go to an instance first, by its id. */
+  readonly queuedAt: ReadonlyMap<string, number>;
   /** The Builder is being deleted, and has runs. */
   readonly isLeaving?: boolean;
   readonly now: Date;

@@ -20,6 +20,8 @@ export interface InstanceStatusInput {
   readonly spec: BuilderSpec | undefined;
   readonly previous: BuilderStatus | undefined;
   readonly running: (instanceId: string) => number;
+  /** Runs that wait and would go there first, by its id. */
+  readonly queuedAt: ReadonlyMap<string, number>;
   readonly now: Date;
 }
 
@@ -44,6 +46,7 @@ export function instanceStatus(
       : { platforms: [...facts.fixedPlatforms], fixedPlatforms: true }),
     slots: facts.slots ?? input.spec?.maxConcurrentRuns,
     running,
+    queued: input.queuedAt.get(facts.id) ?? 0,
     idleSince: running > 0 ? undefined : (before?.idleSince ?? timestamp(input.now)),
     outdated: facts.outdated === true ? true : undefined,
     lastError: lastError(problem, before, input.now),

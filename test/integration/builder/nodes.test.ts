@@ -27,6 +27,7 @@ describe("pods of several kinds in one Builder", () => {
     kiln.fleet.reportLoad(
       () => ({ running: 0 }),
       () => waiting,
+      () => new Map(waiting.map((_, index) => ["far", index + 1])),
     );
   });
   after(async () => {
@@ -135,6 +136,15 @@ describe("pods of several kinds in one Builder", () => {
       (await workload("arm")).spec.replicas === 1 ? true : undefined,
     );
     assert.equal((await workload("amd")).spec.replicas, 2);
+    await until("the queue of an instance in status", async () => {
+      const { instances = [], queuedRuns } = await kiln.status(namespace);
+      const queued = instances.map(({ name, queued: of }) => [name, of]);
+      const wanted = JSON.stringify([["far", 2]]);
+      return queuedRuns === 2 &&
+        JSON.stringify(queued.filter(([name]) => name === "far")) === wanted
+        ? true
+        : undefined;
+    });
     waiting = Array.from({ length: 5 }, () => ["linux/arm64"]);
     kiln.fleet.demand(ref());
     await until("a second one", async () =>

@@ -48,7 +48,7 @@ describe("a Builder that scaled to zero", () => {
     const book = new QueueBook();
     kiln.fleet.reportLoad(
       () => ({ running: 0 }),
-      (one) => (builderKey(one) === builderKey(ref(namespace)) ? book.waiting(one) : 0),
+      (one) => (builderKey(one) === builderKey(ref(namespace)) ? book.waiting(one) : []),
     );
     const run = aRun({ spec: { platforms: ["linux/arm64"] } });
     const turn = book.turn({ run, builder: ref(namespace), instances, affinity: "web" });

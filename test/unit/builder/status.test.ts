@@ -32,6 +32,7 @@ function input(over: Partial<StatusInput> = {}): StatusInput {
     templateHash: "abc",
     running: () => 0,
     queued: 0,
+    queuedAt: new Map(),
     now: new Date("2026-01-01T00:00:00Z"),
     ...over,
   };
@@ -238,7 +239,10 @@ describe("a Builder that drains", () => {
 
 describe("the numbers and facts of a Builder", () => {
   it("sums runs, joins platforms and shows each instance as buildx inspect does", () => {
-    const status = builderStatus(input({ instances: [good], running: () => 2, queued: 5 }));
+    const queuedAt = new Map([[good.id, 3]]);
+    const load = { running: () => 2, queued: 5, queuedAt };
+    const status = builderStatus(input({ instances: [good], ...load }));
+    assert.equal(status.instances?.[0]?.queued, 3);
     assert.equal(status.runningRuns, 2);
     assert.equal(status.queuedRuns, 5);
     assert.equal(status.readyInstances, 1);

@@ -51,6 +51,37 @@ describe("the queue of a Builder", () => {
     assert.equal(book.waiting(builderRef).length, 3);
   });
 
+  it("counts each run that waits for the instance that it would go to first", () => {
+    const book = new QueueBook();
+    const fleet = [
+      anInstance({ id: "a", capacity: 1, platforms: ["linux/amd64"] }),
+      anInstance({ id: "b", capacity: 1, platforms: ["linux/amd64"] }),
+      anInstance({ id: "arm", capacity: 1, platforms: ["linux/arm64"] }),
+    ];
+    const turn = (name: string, affinity: string, ...platforms: string[]) => {
+      const of = aRun({ metadata: { name }, spec: { platforms } });
+      return book.turn({ run: of, builder: builderRef, instances: fleet, affinity });
+    };
+    // Every slot is taken, and the runs of each repository like one instance best.
+    for (const name of ["x", "y"]) assert.equal(turn(name, name, "linux/amd64").kind, "go");
+    assert.equal(turn("z", "z", "linux/arm64").kind, "go");
+    for (const name of ["r1", "r2", "r3"]) turn(name, "shop", "linux/amd64");
+    turn("s1", "shop", "linux/arm64");
+    turn("t1", "shop", "linux/s390x");
+    const counts = book.queuedAt(builderRef, fleet);
+    const amd = ["a", "b"].map((id) => counts.get(id) ?? 0).sort((m, n) => m - n);
+    assert.deepEqual(amd.slice(0, 1), [0]);
+    assert.ok((amd[1] ?? 0) >= 3, "all of one repository count for one instance");
+    assert.ok((counts.get("arm") ?? 0) >= 1);
+    assert.equal(
+      [...counts.values()].reduce((sum, count) => sum + count, 0),
+      5,
+      "each counts once",
+    );
+    const none = fleet.map((one) => ({ ...one, ready: false }));
+    assert.equal(book.queuedAt(builderRef, none).size, 0);
+  });
+
   it("lets no run for one platform wait for a slot of another", () => {
     const book = new QueueBook();
     const fleet = [

@@ -76,6 +76,9 @@ const Instance = z.object({
   gcPolicy: z.array(GcRule).max(16).optional().describe("How it removes old cache records."),
   slots: Count.optional().describe("Runs that it builds at once at most."),
   running: Count.optional().describe("Runs that it builds now."),
+  queued: Count.optional().describe(
+    "Runs that wait and would go to it first: it has the cache of their repository and builds for their platforms.",
+  ),
   idleSince: Timestamp.optional().describe("When its last run ended, or when it came."),
   outdated: z
     .boolean()
