@@ -3,7 +3,8 @@
 
 import type { BuildRun, BuildRunSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveFailure } from "../../agent/agent.ts";
-import type { BuilderRef } from "../../builder/index.ts";
+import type { BuilderRef, Instance } from "../../builder/index.ts";
+import { missingPlatforms } from "../../placement/platform.ts";
 import { apiVersion } from "../../api/kinds.ts";
 import { partCache } from "./part-caches.ts";
 import { partOutput } from "./part-outputs.ts";
@@ -47,6 +48,27 @@ export function unsplittable({ spec }: BuildRun): SolveFailure | undefined {
     retryable: false,
     logTail: [],
   };
+}
+
+/** Why its parts can't be pushed: some platforms have only Docker engines with the older image store. */
+export function unpushable(
+  groups: readonly (readonly string[])[],
+  instances: readonly Instance[],
+): SolveFailure | undefined {
+  for (const group of groups) {
+    const able = instances.filter(
+      (one) => !one.terminating && missingPlatforms(group, one.platforms).length === 0,
+    );
+    if (able.length === 0 || able.some(({ engine }) => engine?.containerdStore !== false)) continue;
+    return {
+      class: "User",
+      reason: "NotForEngine",
+      message: `No instance of the Builder builds for all platforms together, and for ${group.join(", ")} there is only the Docker engine of ${able.map(({ id }) => id).join(", ")}, which keeps images in its older store and so cannot push its part: switch it to containerd's image store, add a node for the platform, or start a run for each platform.`,
+      retryable: false,
+      logTail: [],
+    };
+  }
+  return undefined;
 }
 
 /** Whether this run is a part of another one, which is never split again. */

@@ -35,6 +35,11 @@ export function forEngine(request: Request, engine: Engine): Request {
   };
 }
 
+/** Whether an instance can do all that is asked: a Docker engine with the older image store cannot. */
+export function isFor(request: Request, { engine }: Pick<Instance, "engine">): boolean {
+  return engine === undefined || engine.containerdStore || lacking(request) === undefined;
+}
+
 function lacking(request: Request): string | undefined {
   const { frontendAttrs, exporters, cacheExports } = request;
   if (frontendAttrs["platform"]?.includes(",") === true) return "build for several platforms";

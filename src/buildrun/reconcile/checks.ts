@@ -3,7 +3,7 @@
 
 import type { SolveFailure } from "../../agent/agent.ts";
 import type { WaitReason } from "./decide.ts";
-import { unsplittable } from "../parts/split.ts";
+import { unpushable, unsplittable } from "../parts/split.ts";
 import { forbidden } from "../policy.ts";
 import type { RunWorld } from "./world.ts";
 
@@ -99,8 +99,9 @@ const otherRunsAreDone: Check = ({ others }) => {
 };
 
 /** What a run would be split into can be put together again. */
-const splitsWell: Check = ({ run, groups }) => {
-  const failure = groups === undefined ? undefined : unsplittable(run);
+const splitsWell: Check = ({ run, groups, builder }) => {
+  if (groups === undefined) return undefined;
+  const failure = unsplittable(run) ?? unpushable(groups, builder?.instances ?? []);
   return failure && { kind: "reject", failure };
 };
 

@@ -21,6 +21,7 @@ import { cover } from "../../placement/cover.ts";
 import { namedRuns, type OtherRun, otherRun } from "./other-runs.ts";
 import { isPartOf, type PartView } from "../parts/decide-parts.ts";
 import { isPart } from "../parts/split.ts";
+import { isFor } from "../plan/engine.ts";
 import { planOf, type SolvePlan } from "../plan/plan.ts";
 import type { QueueBook, Turn } from "../queue.ts";
 import type { Solves } from "../solves.ts";
@@ -144,7 +145,9 @@ function groupsOf(run: BuildRun, builder: BuilderView): RunWorld["groups"] {
   const { spec, status } = run;
   const isWhole = spec.call !== undefined || isPart(run) || (status?.attempts ?? []).length > 0;
   if (isWhole || spec.platforms.length < 2 || builder.notReady !== undefined) return undefined;
-  return cover(spec.platforms, builder.instances);
+  // Parts are pushed, so an engine that cannot push makes none; if there is nobody else, the run is refused for it.
+  const pushing = builder.instances.filter((one) => one.engine?.containerdStore !== false);
+  return cover(spec.platforms, pushing) ?? cover(spec.platforms, builder.instances);
 }
 
 function planned(run: BuildRun): SolvePlan | SolveFailure {
@@ -181,7 +184,11 @@ function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<Ru
   if (waits || ends || !("request" in world.plan)) return {};
   // Also while no instance is ready: what waits is what a Builder grows by.
   const affinity = affinityOf(run, builder.spec);
-  return { turn: book.turn({ run, builder: builder.ref, instances: builder.instances, affinity }) };
+  const { request } = world.plan;
+  // Where there is no other, the engine itself says what it cannot do.
+  const fit = builder.instances.filter((one) => isFor(request, one));
+  const instances = fit.length === 0 ? builder.instances : fit;
+  return { turn: book.turn({ run, builder: builder.ref, instances, affinity }) };
 }
 
 /** Whether its Builder ends the attempt. */

@@ -104,6 +104,40 @@ describe("a run for platforms of two instances", () => {
     });
   }
 
+  /** The instance for amd64 is the BuildKit of a Docker engine with the older image store; perhaps with another beside it. */
+  function withAnEngine(...others: string[]): void {
+    const [amd64, arm64] = [daemon.buildkitd, arm].map(({ address }) => parseEndpoint(address));
+    assert.ok(amd64 !== undefined && arm64 !== undefined);
+    const engine = { containerdStore: false };
+    const platforms = ["linux/amd64"];
+    daemon.fleet.set(builderOf(daemon), {
+      instances: [
+        { ...instanceAt(amd64, { id: "docker-0", platforms }), engine },
+        instanceAt(arm64, { id: "remote-1", platforms: ["linux/arm64"] }),
+        ...others.map((id) => instanceAt(amd64, { id, platforms })),
+      ],
+    });
+  }
+
+  it("is refused before it is split when a part would be of an engine that cannot push", async () => {
+    withAnEngine();
+    const spec = inline(dockerfile, { platforms: both, ...image(daemon, "split:engine") });
+    const status = await build(daemon, spec);
+    assert.deepEqual([status.failure?.class, status.failure?.reason], ["User", "NotForEngine"]);
+    assert.match(status.failure?.message ?? "", /for linux\/amd64 there is only .* docker-0/);
+    assert.deepEqual([status.parts, status.attempts], [undefined, undefined]);
+  });
+
+  it("leaves such an engine aside when another instance has its platform", async () => {
+    withAnEngine("remote-2");
+    const spec = inline(dockerfile, { platforms: both, ...image(daemon, "split:beside") });
+    const status = await succeeds(daemon, spec);
+    assert.deepEqual(
+      status.parts?.map(({ instance }) => instance),
+      ["remote-1", "remote-2"],
+    );
+  });
+
   const reproducible = {
     platforms: both,
     buildArgs: [{ name: "SOURCE_DATE_EPOCH", value: "1700000000" }],

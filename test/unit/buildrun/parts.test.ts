@@ -6,7 +6,7 @@ import { parseBuildRun } from "../../../src/api/parse.ts";
 import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
 import { decide } from "../../../src/buildrun/reconcile/decide.ts";
 import type { PartView } from "../../../src/buildrun/parts/decide-parts.ts";
-import { partRun, partsOf, unsplittable } from "../../../src/buildrun/parts/split.ts";
+import { partRun, partsOf, unpushable, unsplittable } from "../../../src/buildrun/parts/split.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
 import { cover } from "../../../src/placement/cover.ts";
 import { mergedIndex } from "../../../src/registry/merge.ts";
@@ -19,6 +19,28 @@ const output = (over: Record<string, unknown> = {}) => ({
       image: { tags: ["registry.example:5000/a/web:1", "registry.example:5000/a/web:2"], ...over },
     },
   ],
+});
+
+describe("parts on Docker engines", () => {
+  const old = { containerdStore: false };
+  const cases: readonly (readonly [string, object[], RegExp | undefined])[] = [
+    ["are refused when only an engine has the platform", [{ id: "e", engine: old }], /of e, which/],
+    [
+      "are taken by engines with containerd's store",
+      [{ engine: { containerdStore: true } }],
+      undefined,
+    ],
+    ["are taken by others beside it", [{ id: "e", engine: old }, { id: "b" }], undefined],
+    ["wait for what is not there yet", [{ platforms: [] }], undefined],
+  ];
+  for (const [what, list, says] of cases) {
+    it(what, () => {
+      const instances = list.map((over) => anInstance({ platforms: ["linux/amd64"], ...over }));
+      const failure = unpushable([["linux/amd64"]], instances);
+      if (says === undefined) assert.equal(failure, undefined);
+      else assert.match(failure?.message ?? "", says);
+    });
+  }
 });
 
 describe("the cover of platforms by instances", () => {
