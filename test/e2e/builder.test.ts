@@ -60,13 +60,8 @@ describe("Builders", () => {
   }
 
   async function pods(name: string): Promise<readonly PodObject[]> {
-    const list = await json<{ items: PodObject[] }>(
-      "pods",
-      "-n",
-      ns,
-      "-l",
-      `kiln.build/builder=${name}`,
-    );
+    const of = ["-n", ns, "-l", `kiln.build/builder=${name}`];
+    const list = await json<{ items: PodObject[] }>("pods", ...of);
     return list.items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   }
 
@@ -231,6 +226,10 @@ describe("Builders", () => {
     await becomes("privileged", "True InstancesReady");
   });
 
+  const patched = (spec: object): Driver => ({
+    security: "Privileged",
+    podTemplatePatch: { spec },
+  });
   const broken: [string, string, Driver, Driver, RegExp][] = [
     [
       "no-image",
@@ -272,7 +271,31 @@ describe("Builders", () => {
       "CrashLooping",
       { security: "Privileged" },
       { buildkitd: { config: "[worker.oci]\n  enabled = false\n" } },
-      /ended with code/,
+      /ended with code 1 .*buildkitd: no worker found/,
+    ],
+    [
+      "no-name",
+      "InvalidImageName",
+      patched({ containers: [{ name: "buildkitd", image: "registry.example.com/Not:An:Image" }] }),
+      {},
+      /Not:An:Image is not an image name: correct spec\.kubernetes\.image/,
+    ],
+    [
+      "no-command",
+      "ContainerCannotStart",
+      patched({ containers: [{ name: "agent", command: ["/none"] }] }),
+      {},
+      /cannot start: .*\/none/,
+    ],
+    [
+      "no-folder",
+      "MountFailed",
+      patched({
+        volumes: [{ name: "none", hostPath: { path: "/none", type: "Directory" } }],
+        containers: [{ name: "buildkitd", volumeMounts: [{ name: "none", mountPath: "/none" }] }],
+      }),
+      {},
+      /waits for a volume: .*\/none is not a directory/,
     ],
     ["no-priority", "AdmissionDenied", { priorityClassName: "none" }, {}, /PriorityClass/],
     [
@@ -297,16 +320,13 @@ describe("Builders", () => {
 
   it("says that quota or Pod Security forbids its pods", async () => {
     const small = await cluster.namespace("small");
-    const reason = async (name: string): Promise<string> =>
-      await cluster.kubectl([
-        "get",
-        "builder",
-        name,
-        "-n",
-        small,
-        "-o",
-        'jsonpath={.status.conditions[?(@.type=="Ready")].reason}',
-      ]);
+    const said = async (name: string): Promise<Condition | undefined> =>
+      conditionOf(await json<BuilderObject>("builder", name, "-n", small), "Ready");
+    const says = async (name: string, wanted: string): Promise<string> =>
+      await cluster.until(`${wanted} of ${name}`, async () => {
+        const { reason, message } = (await said(name)) ?? {};
+        return reason === wanted ? message : undefined;
+      });
     try {
       await cluster.kubectl(["create", "quota", "none", "-n", small, "--hard=pods=0"]);
       await cluster.apply(
@@ -315,23 +335,12 @@ describe("Builders", () => {
         manifest("stored", { storage: { size: "1Gi" } }),
       );
       for (const name of ["plain", "stored"])
-        await cluster.until(
-          `quota of ${name}`,
-          async () => (await reason(name)) === "QuotaExceeded",
-        );
+        assert.match(await says(name, "QuotaExceeded"), /exceeded quota: none.*Raise the quota/);
       await cluster.kubectl(["delete", "quota", "none", "-n", small]);
-      await cluster.kubectl([
-        "label",
-        "namespace",
-        small,
-        "--overwrite",
-        "pod-security.kubernetes.io/enforce=restricted",
-      ]);
+      const level = "pod-security.kubernetes.io/enforce=restricted";
+      await cluster.kubectl(["label", "namespace", small, "--overwrite", level]);
       await cluster.apply(small, manifest("strict", { security: "Privileged" }));
-      await cluster.until(
-        "Pod Security",
-        async () => (await reason("strict")) === "AdmissionDenied",
-      );
+      assert.match(await says("strict", "AdmissionDenied"), /violates PodSecurity "restricted/);
     } finally {
       await cluster.removeNamespace(small);
     }

@@ -216,5 +216,12 @@ function creationProblem(said: string, field: string): Problem {
 }
 
 function lastLines(text: string, count: number): string {
-  return oneLine(text.trim().split("\n").slice(-count).join(" | "), 500);
+  const lines = text.trim().split("\n");
+  return oneLine(withoutStack(lines).slice(-count).join(" | "), 500);
+}
+
+/** A Go program that ends prints where it was, two lines for each call: a function, and a place behind a tab. */
+function withoutStack(lines: readonly string[]): readonly string[] {
+  const isPlace = (line: string | undefined): boolean => /^\t\S+\.(go|s):\d+/.test(line ?? "");
+  return lines.filter((line, index) => !isPlace(line) && !isPlace(lines[index + 1]));
 }

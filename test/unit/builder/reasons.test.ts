@@ -119,6 +119,15 @@ const cases: readonly Case[] = [
     says: /ended with code 1 \(2 restarts\): one \| two \| buildkitd: unknown key$/,
   },
   {
+    name: "buildkitd ends with an error and a Go stack: what it said",
+    pod: crashed({
+      message:
+        "buildkitd: no worker found\nmain.main\n\tgithub.com/moby/buildkit/main.go:495\nruntime.goexit\n\truntime/asm_amd64.s:1771\n",
+    }),
+    reason: "CrashLooping",
+    says: /\(2 restarts\): buildkitd: no worker found$/,
+  },
+  {
     name: "buildkitd is out of memory",
     pod: crashed({ reason: "OOMKilled", exitCode: 137 }),
     reason: "CrashLooping",
