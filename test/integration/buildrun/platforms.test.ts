@@ -30,39 +30,12 @@ import {
   succeeds,
 } from "./daemon.ts";
 import { instanceAt } from "./fleet.ts";
+import { type IndexEntry, shapeOf } from "./index-shape.ts";
 import { buildRunType, cancel, ends, never, reaches, reason, until } from "./kiln.ts";
 
 const run = promisify(execFile);
 const both = ["linux/amd64", "linux/arm64"];
 const dockerfile = "FROM busybox\nARG TARGETARCH\nRUN echo $TARGETARCH $(uname -m) > /arch\n";
-
-interface Entry {
-  readonly digest: string;
-  readonly mediaType: string;
-  readonly platform?: { readonly architecture: string; readonly os: string };
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
-/** What an index says but for digests that differ from build to build: those of attestations. */
-function shape(manifests: readonly Entry[]): unknown[] {
-  const order = new Map(manifests.map(({ digest, platform }) => [digest, platform?.architecture]));
-  return manifests
-    .map(({ digest, mediaType, platform, annotations = {} }) => {
-      const about = annotations["vnd.docker.reference.digest"];
-      const isAttestation = about !== undefined;
-      return {
-        mediaType,
-        platform,
-        ...(isAttestation ? {} : { digest }),
-        annotations: {
-          ...annotations,
-          ...(isAttestation && { "vnd.docker.reference.digest": order.get(about) }),
-        },
-        key: `${platform?.architecture} ${about === undefined ? "" : order.get(about)}`,
-      };
-    })
-    .toSorted((a, b) => (a.key < b.key ? -1 : 1));
-}
 
 describe("a run for platforms of two instances", () => {
   let arm: Buildkitd;
@@ -170,8 +143,8 @@ describe("a run for platforms of two instances", () => {
     await withBuildx("split:buildx");
     const theirs = await pushed(daemon, "split", "buildx");
     assert.deepEqual(
-      shape(ours.manifest.manifests as Entry[]),
-      shape(theirs.manifest.manifests as Entry[]),
+      shapeOf(ours.manifest.manifests as IndexEntry[]),
+      shapeOf(theirs.manifest.manifests as IndexEntry[]),
     );
   });
 
