@@ -13,6 +13,7 @@ import {
   binary,
   blobStore,
   buildkitd,
+  dockerd,
   gitServer,
   registry,
   repositoryRoot,
@@ -158,6 +159,8 @@ async function servers(folder: string, stops: Stop[]): Promise<Places> {
   stops.push(() => azure.stop());
   const github = await ghaCache();
   stops.push(() => github.stop());
+  const engine = await dockerd();
+  stops.push(() => engine.stop());
   const files = await fileServer(path.join(folder, "context.tar.gz"));
   stops.push(files.stop);
   return {
@@ -168,6 +171,7 @@ async function servers(folder: string, stops: Stop[]): Promise<Places> {
     "AZURE-KEY": azure.key,
     "https://cache.example/": github.url,
     "GHA-TOKEN": github.token,
+    "ENGINE-SOCKET": engine.socket,
     [exampleCommit]: commit,
     FOLDER: folder,
   };

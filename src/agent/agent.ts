@@ -6,11 +6,30 @@ import type { ErrorClass } from "../errors/index.ts";
 import type { FileFacts } from "./outputs/places.ts";
 import type { Sealed } from "./sealed.ts";
 
+/**
+ * The image store of a Docker engine. It can't travel: only the agent in this process has it. All of it throws `KilnError`
+ * Infra `OutputPlaceFailed`.
+ */
+export interface EngineStore {
+  /** Whether it takes an OCI layout, and so several platforms and attestations; it takes what `docker save` writes anyway. */
+  takesOci(signal: AbortSignal): Promise<boolean>;
+  /** Begins to load an archive. */
+  load(signal: AbortSignal): Promise<{
+    /** The bytes have to stay until it resolves. */
+    write(chunk: Uint8Array): Promise<void>;
+    /** Resolves to the name of the image, or its ID. */
+    finish(): Promise<string>;
+    abort(): void;
+  }>;
+}
+
 /** Where solves run: a daemon that this process's own agent dials, or an agent beside its daemon. */
 export interface Place {
   readonly kind: "daemon" | "agent";
   /** Of the daemon, or of the agent. */
   readonly endpoint: Endpoint;
+  /** Of the Docker engine behind the daemon. */
+  readonly engine?: EngineStore;
 }
 
 /** All agents, by where they are. */
@@ -48,6 +67,8 @@ export interface Materials {
   readonly trees: ReadonlyMap<string, ReadonlyMap<string, Buffer>>;
   /** Default: none. */
   readonly hidden?: readonly HiddenAttrs[];
+  /** Where images are loaded. */
+  readonly engine?: EngineStore;
 }
 
 /** A solve, complete: nothing else has to be read to run it. */

@@ -287,6 +287,7 @@ function instanceOf(
     ...(facts.problem === undefined ? {} : facts.problem),
     platforms: isUnasked ? ofPods : platformsOf(facts),
     ...engineOf(facts),
+    ...((facts.driver === "Docker" || facts.driver === "DockerContainer") && { loads: true }),
     ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
     capacity: facts.slots ?? spec.maxConcurrentRuns,
     terminating: facts.terminating || isLeaving,

@@ -24,6 +24,8 @@ export interface Instance {
   readonly platforms: readonly string[];
   /** Set for the BuildKit inside a Docker engine, which is asked in its own way. */
   readonly engine?: EngineFeatures;
+  /** A Docker engine is behind it: images can be loaded there. */
+  readonly loads?: true;
   /** e.g. `v0.34.2`. */
   readonly version?: string;
   /** Runs it takes at once. */

@@ -11,6 +11,7 @@ import type { KubeClient } from "../kube/client.ts";
 import { type Credentials, readCredentials } from "./credentials.ts";
 import { withBuilderId } from "./plan/attest-attrs.ts";
 import { forEngine } from "./plan/engine.ts";
+import { withDefaultLoad } from "./plan/load.ts";
 import { knownHostsRule } from "./plan/source-rules.ts";
 import type { SolvePlan } from "./plan/plan.ts";
 import type { ClaimWriters } from "./places/writers.ts";
@@ -64,17 +65,20 @@ export async function prepare(
     const writer = await from.writers.ready(run, refOf(run, number), from.signal);
     if (writer?.kind === "starting") return podStarting(writer.message);
     const { hints, knownHosts: _, attrs, ...read } = credentials;
-    const { endpoint } = place;
+    const { endpoint, engine: store } = place;
     const hidden = [...read.hidden, ...(writer?.hidden ?? [])];
-    const materials = new Sealed({ endpoint, ...read, hidden });
+    const materials = new Sealed({ endpoint, ...read, hidden, ...(store && { engine: store }) });
     const request = withKnownHosts(plan, credentials);
     // What comes from the cluster never replaces what the plan says: options of a frontend may have any name.
     const ofPart = { ...attrs, ...request.frontendAttrs, ...imagesOf(plan, others) };
     const frontendAttrs = withBuilderId(ofPart, builderId(builder.ref));
-    const { engine } = builder.instances.find(({ id }) => id === instance) ?? {};
+    const { engine, ...more } = builder.instances.find(({ id }) => id === instance) ?? {};
     const exporters = withAddress(request.exporters, writer?.address);
     const asked = { ...request, frontendAttrs, exporters };
-    return { place, request: engine ? forEngine(asked, engine) : asked, materials, hints };
+    const ofInstance = engine
+      ? forEngine(asked, engine)
+      : withDefaultLoad(asked, builder.spec, more);
+    return { place, request: ofInstance, materials, hints };
   });
 }
 

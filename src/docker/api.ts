@@ -69,6 +69,52 @@ export async function followEngine(
   }
 }
 
+/** A tar that is sent as it is made. */
+export interface Upload {
+  /** Resolves when the connection took the bytes, which must stay until then. Rejects as `askEngine`. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Ends it; resolves to the lines of JSON that the engine answers. Rejects as `askEngine`. */
+  finish(): Promise<readonly unknown[]>;
+  /** Ends the connection in the middle. */
+  abort(): void;
+}
+
+/** Begins to send a tar. Rejects when the engine can't be dialled. */
+export async function uploadToEngine(
+  engine: Engine,
+  asked: Omit<EngineRequest, "body">,
+  signal: AbortSignal,
+): Promise<Upload> {
+  const more = { connection: "close", "content-type": "application/x-tar" };
+  const { outgoing } = await open(engine, asked, signal, more);
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    outgoing.on("error", reject);
+    outgoing.on("response", resolve);
+  }).then(async (response) => {
+    if ((response.statusCode ?? 0) >= 400) throw await refusalOf(response);
+    return response;
+  });
+  answered.catch(() => {}); // told by the call that waits for it
+  return {
+    async write(chunk) {
+      const taken = new Promise<void>((resolve, reject) =>
+        outgoing.write(chunk, (error) => (error ? reject(error) : resolve())),
+      );
+      // An engine that refuses does so before it has read all.
+      await Promise.race([taken, answered.then(() => taken)]);
+    },
+    async finish() {
+      outgoing.end();
+      const text = (await bytesOf(await answered)).toString("utf8");
+      return text
+        .split("\n")
+        .filter((line) => line.trim() !== "")
+        .map((line) => JSON.parse(line) as unknown);
+    },
+    abort: () => void outgoing.destroy(),
+  };
+}
+
 /** Asks for a connection that then carries a process's bytes both ways. Rejects as `askEngine`. */
 export async function hijackEngine(
   engine: Engine,

@@ -21,6 +21,7 @@ export interface ContainerState {
 export interface EngineInfo {
   readonly CgroupDriver?: string;
   readonly SecurityOptions?: readonly string[] | null;
+  readonly DriverStatus?: readonly (readonly string[])[] | null;
 }
 
 const containerPath = (name: string): string => `/containers/${encodeURIComponent(name)}`;

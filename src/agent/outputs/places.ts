@@ -27,13 +27,15 @@ export type OutputPlace =
       readonly path: string;
       /** `address:port` of the pod that writes; the run's controller adds it when the pod listens. */
       readonly address?: string;
-    };
+    }
+  /** The image store of the Docker engine behind the daemon. */
+  | { readonly kind: "engine" };
 
 /** What one exporter left in its place. */
 export interface FileFacts {
   /** Which exporter of the request. */
   readonly exporter: number;
-  /** `registry/repository:tag@sha256:…`, `s3://bucket/key`, `configmap://name/key` or `pvc://claim/path`. */
+  /** `registry/repository:tag@sha256:…`, `s3://bucket/key`, `configmap://name/key`, `pvc://claim/path` or `engine://name`. */
   readonly location: string;
   /** Of the artifact's manifest, or of the file's bytes; of several files, of what `sha256sum` prints for them. */
   readonly digest?: string;
@@ -55,6 +57,7 @@ const kinds: ReadonlySet<string> = new Set([
   "s3",
   "configMap",
   "persistentVolumeClaim",
+  "engine",
 ]);
 
 /** The place in an attribute. Throws KilnError User `OutputPlaceInvalid`. */

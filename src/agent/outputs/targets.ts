@@ -18,6 +18,7 @@ import { claimSink } from "./claim/sink.ts";
 import { collector, configMapBytes } from "./collected.ts";
 import { type ArtifactWriter, artifactWriter } from "./artifact.ts";
 import { type Bucket, objectTarget } from "./bucket.ts";
+import { engineSink } from "./engine-sink.ts";
 import { inTurn } from "./in-turn.ts";
 import { filesSink, followed } from "./files-sink.ts";
 import type { Opening } from "./opening.ts";
@@ -88,6 +89,8 @@ function sinkOpener(opening: Opening): () => FileSink {
       return configMapSink(opening, place);
     case "persistentVolumeClaim":
       return claimSink(opening, place);
+    case "engine":
+      return engineSink(opening);
   }
 }
 

@@ -17,6 +17,7 @@ import { hasLocalCaches, type LocalCaches, localCaches } from "./local-caches.ts
 import { dockerfileFrom } from "../sources/dockerfile.ts";
 import { dockerfileAttr } from "../sources/marks.ts";
 import { hasSources, openSources } from "../sources/sources.ts";
+import { inFormOf } from "../outputs/engine-format.ts";
 import { type FileOutputs, fileOutputs, hasFileOutputs } from "../outputs/targets.ts";
 
 /** What one job sends, and what it leaves. */
@@ -70,6 +71,7 @@ export async function jobRequest(
   const attachables = offer(trees);
   let files: FileOutputs | undefined;
   if (hasFileOutputs(request)) {
+    request = await inFormOf(materials.engine, request, signal);
     files = fileOutputs(request, materials, signal);
     request = files.request;
     attachables.push(...files.attachables);

@@ -70,7 +70,7 @@ export type { Attestations } from "./buildrun/attestations.ts";
 export type { CacheExport, CacheImport } from "./buildrun/caches.ts";
 export type { BuildContext, GitContext, HttpContext, NamedContext } from "./buildrun/context.ts";
 export type { ArchiveOutput, FilesOutput, ImageOutput, Output } from "./buildrun/outputs.ts";
-export type { Place } from "./buildrun/places.ts";
+export type { DockerPlace, Place } from "./buildrun/places.ts";
 export type { SourcePolicy } from "./buildrun/source-policy.ts";
 export type { BuildRunSpecInput, Dockerfile, SecretMount } from "./buildrun/spec.ts";
 export { BuildRunSpec } from "./buildrun/spec.ts";

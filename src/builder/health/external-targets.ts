@@ -9,6 +9,7 @@ import { containerOf, type External } from "../reconcile/externals.ts";
 import { containerFiles } from "../docker/files.ts";
 import { type ContainerRecord, isSameContainer } from "../docker/records.ts";
 import { wantedContainer } from "../docker/container.ts";
+import { engineStore } from "../docker/store.ts";
 import type { ContainerKeeper, ContainerTarget } from "../docker/keeper.ts";
 import { builderKey, type BuilderRef } from "../instance.ts";
 import { contentHash } from "../kubernetes/hash.ts";
@@ -47,7 +48,8 @@ export async function externalPlace(
   if (driver.kind === "Docker") return { kind: "daemon", endpoint: { kind: "docker", engine } };
   const container = containerOf(one);
   const dial = (dialling: AbortSignal) => execInContainer(engine, container, dialStdio(), dialling);
-  return { kind: "daemon", endpoint: { kind: "stream", name: one.address, dial } };
+  const store = engineStore(engine);
+  return { kind: "daemon", endpoint: { kind: "stream", name: one.address, dial }, engine: store };
 }
 
 /** The daemons to ask how they are: a container only while it runs. */

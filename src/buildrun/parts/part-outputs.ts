@@ -16,7 +16,10 @@ export function partOutput(output: Output, platforms: readonly string[]): Output
   }
   const [archive, folder] = [archivePlace(platforms), folderPlace(platforms)];
   if (oci !== undefined) return { oci: { ...oci, to: archive(oci.to) } };
-  if (docker !== undefined) return { docker: { ...docker, to: archive(docker.to) } };
+  if (docker !== undefined) {
+    const { to } = docker;
+    return to.engine === undefined ? { docker: { ...docker, to: archive(to) } } : output;
+  }
   if (tar !== undefined) return { tar: { ...tar, to: archive(tar.to) } };
   if (local === undefined) return output;
   return { local: { ...local, to: folder(local.to) } };

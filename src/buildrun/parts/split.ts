@@ -38,7 +38,9 @@ export function partsOf(
 /** Why the run can't be split; undefined: it can. */
 export function unsplittable({ spec }: BuildRun): SolveFailure | undefined {
   const index = spec.outputs.findIndex(
-    ({ image }) => image !== undefined && (!image.push || image.tags.length === 0),
+    ({ image, docker }) =>
+      docker?.to.engine !== undefined ||
+      (image !== undefined && (!image.push || image.tags.length === 0)),
   );
   if (index < 0) return undefined;
   return {

@@ -1,10 +1,10 @@
 // Which output has which place? Pure.
 
-import type { BuildRunSpec, Place } from "../../api/v1alpha1/index.ts";
+import type { BuildRunSpec, DockerPlace } from "../../api/v1alpha1/index.ts";
 
 /** Where the files of an output go; undefined for an image. */
 export function placeOfOutput(
   output: BuildRunSpec["outputs"][number] | undefined,
-): Place | undefined {
+): DockerPlace | undefined {
   return (output?.oci ?? output?.docker ?? output?.tar ?? output?.local)?.to;
 }

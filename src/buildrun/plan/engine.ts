@@ -3,7 +3,10 @@
 
 import type { SolveRequest } from "../../buildkit/index.ts";
 import type { Instance } from "../../builder/index.ts";
+import { placeAttr } from "../../agent/outputs/places.ts";
+import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
 import { KilnError } from "../../errors/index.ts";
+import { isForEngine, isLoading } from "./load.ts";
 
 type Request = Omit<SolveRequest, "ref">;
 type Engine = NonNullable<Instance["engine"]>;
@@ -26,7 +29,7 @@ export function forEngine(request: Request, engine: Engine): Request {
   const { "add-hosts": hosts } = frontendAttrs;
   return {
     ...request,
-    exporters: result.map(({ type, attrs }) => ({ type: type === "image" ? "moby" : type, attrs })),
+    exporters: result.map(engineExporter),
     frontendAttrs: {
       "image-resolve-mode": "local",
       ...frontendAttrs,
@@ -35,8 +38,24 @@ export function forEngine(request: Request, engine: Engine): Request {
   };
 }
 
-/** Whether an instance can do all that is asked: a Docker engine with the older image store cannot. */
-export function isFor(request: Request, { engine }: Pick<Instance, "engine">): boolean {
+/** What is to be loaded is there already when the engine has made it. */
+function engineExporter(exporter: Request["exporters"][number]): Request["exporters"][number] {
+  const { type, attrs } = exporter;
+  if (!isForEngine(exporter)) return { type: type === "image" ? "moby" : type, attrs };
+  const { [placeAttr]: _, ...others } = attrs;
+  return { type: "moby", attrs: others };
+}
+
+/**
+ * Whether an instance can do all that is asked: a Docker engine with the older image store cannot, and what is loaded needs an
+ * engine.
+ */
+export function isFor(
+  request: Request,
+  { engine, loads }: Pick<Instance, "engine" | "loads">,
+  spec?: BuilderSpec,
+): boolean {
+  if (loads !== true && isLoading(request, spec)) return false;
   return engine === undefined || engine.containerdStore || lacking(request) === undefined;
 }
 

@@ -1,7 +1,12 @@
 // Outputs of a spec as exporters of a solve.
 
 import { only } from "../../api/schema.ts";
-import type { ArchiveOutput, BuildRunSpec, FilesOutput, Place } from "../../api/v1alpha1/index.ts";
+import type {
+  ArchiveOutput,
+  BuildRunSpec,
+  DockerPlace,
+  FilesOutput,
+} from "../../api/v1alpha1/index.ts";
 import { placeOfOutput } from "../places/of-output.ts";
 import { type Attrs, onlyTrue, written } from "./attrs.ts";
 import { bucketLogin, type HiddenNeed } from "./needs.ts";
@@ -74,7 +79,7 @@ function filesAttrs({ platformSplit, attestationPrefix, subdirectory }: FilesOut
 }
 
 /** The place as the agent reads it, which is who takes the files from BuildKit. */
-function placeAttrs(to: Place): Attrs {
+function placeAttrs(to: DockerPlace): Attrs {
   const { kind, value } = only(to);
   const { credentials: _, ...place } = { credentials: undefined, ...value };
   return { dest: JSON.stringify({ kind, ...place }) };

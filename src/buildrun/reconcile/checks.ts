@@ -5,6 +5,7 @@ import type { SolveFailure } from "../../agent/agent.ts";
 import type { WaitReason } from "./decide.ts";
 import { unpushable, unsplittable } from "../parts/split.ts";
 import { forbidden } from "../policy.ts";
+import { hasEngine, isForEngine, isLoading } from "../plan/load.ts";
 import type { RunWorld } from "./world.ts";
 
 /** What a check found: the run can't work, or not yet. */
@@ -47,13 +48,17 @@ const builderAllows: Check = ({ run, builder, plan }) => {
   return failure && { kind: "reject", failure };
 };
 
-/** A result that goes nowhere is not what a Builder with `defaultLoad` is for. */
+/** What is to be loaded, or goes nowhere else on a Builder with `defaultLoad`, needs a Docker engine. */
 const resultHasAPlace: Check = ({ builder, plan }) => {
-  const isLost =
-    builder?.spec?.defaultLoad === true && "request" in plan && plan.request.exporters.length === 0;
-  // The BuildKit inside a Docker engine has one, and always loads.
-  if (!isLost || builder.spec?.docker !== undefined) return undefined;
-  const message = `${builder.ref.kind} "${builder.ref.name}" has defaultLoad: a result without an output is for the Docker engine of whoever builds, and a BuildRun has none. Start a new run that names an output, or set spec.defaultLoad: false there.`;
+  if (builder?.spec === undefined || !("request" in plan)) return undefined;
+  const { ref, spec } = builder;
+  if (!isLoading(plan.request, spec) || hasEngine(spec)) return undefined;
+  const who = `${ref.kind} "${ref.name}"`;
+  const index = plan.request.exporters.findIndex(isForEngine);
+  const message =
+    index < 0
+      ? `${who} has defaultLoad, so a result without an output is for a Docker engine, and there is none behind it. Start a new run that names an output, or set spec.defaultLoad: false there.`
+      : `spec.outputs[${index}].docker.to.engine needs a Docker engine, and there is none behind ${who}: start a new run that pushes the image (outputs[].image) or gives the archive another place, or one on a Builder of kind docker or dockerContainer.`;
   const failure = {
     class: "User",
     reason: "NoEngineToLoad",

@@ -186,7 +186,7 @@ function turnOf(world: RunWorld, builder: BuilderView, book: QueueBook): Pick<Ru
   const affinity = affinityOf(run, builder.spec);
   const { request } = world.plan;
   // Where there is no other, the engine itself says what it cannot do.
-  const fit = builder.instances.filter((one) => isFor(request, one));
+  const fit = builder.instances.filter((one) => isFor(request, one, builder.spec));
   const instances = fit.length === 0 ? builder.instances : fit;
   return { turn: book.turn({ run, builder: builder.ref, instances, affinity }) };
 }

@@ -33,6 +33,9 @@ export function resultOf(
 }
 
 function outputsOf(run: BuildRun, facts: SolveFacts): OutputStatus[] {
+  // What a Builder with `defaultLoad` has loaded.
+  if (run.spec.outputs.length === 0)
+    return filesOf("docker", facts, { index: 0, image: facts.images[0] });
   return run.spec.outputs.flatMap((output, index): OutputStatus[] => {
     const { kind, value } = only(output);
     return kind === "image"

@@ -13,7 +13,7 @@ const cleanUrl = /write the branch in revision and the directory in subdirectory
 const revision = /must be a branch, a tag, a commit or refs/;
 const relative = /must be a relative path inside the context, without '\.\.'/;
 const oneContext =
-  /exactly one of git, http, configMap, secret, inline, none: keep one and remove the others/;
+  /exactly one of git, http, configMap, secret, inline, image, artifact, none: keep one and remove/;
 
 /** Cases of `spec.context`. */
 export const contexts: readonly Refusal[] = [

@@ -20,7 +20,7 @@ export const build: readonly Refusal[] = [
     "a Dockerfile both inline and in a file",
     run({ dockerfile: { path: "Dockerfile", inline: "FROM a" } }),
     "spec.dockerfile",
-    /exactly one of path, inline, configMap: keep one and remove the others/,
+    /exactly one of path, inline, configMap, buildContext: keep one and remove the others/,
   ],
   [
     "an empty dockerfile",

@@ -73,6 +73,15 @@ export const explained: readonly Explained[] = [
     only: ["output-oci", "output-docker", "output-tar", "output-local"],
   },
   {
+    title: "form of what is loaded",
+    differences: [
+      { path: "exporters.0.attrs.dest", kiln: '{"kind":"engine"}' },
+      { path: "exporters.0.attrs.prefer-image-digest", buildx: "true" },
+      { path: "exporters.0.type", buildx: "oci", kiln: "docker" },
+    ],
+    only: ["load"],
+  },
+  {
     title: "ids of cache mounts",
     differences: [
       { path: "frontendAttrs.build-arg:BUILDKIT_CACHE_MOUNT_NS", kiln: "shop/default" },

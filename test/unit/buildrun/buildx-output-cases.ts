@@ -93,6 +93,12 @@ const fileCases: readonly BuildxCase[] = [
     },
   },
   {
+    name: "load",
+    flags: [`--tag=${tag}`, "--load"],
+    env: { DOCKER_HOST: "unix://ENGINE-SOCKET" },
+    spec: { outputs: [{ docker: { to: { engine: {} }, tags: [tag] } }] },
+  },
+  {
     name: "output-docker",
     flags: [`--output=type=docker,name=${tag},dest=FOLDER/out-docker,oci-mediatypes=false`],
     spec: { outputs: [{ docker: { to: place, tags: [tag], ociMediaTypes: false } }] },

@@ -1,7 +1,9 @@
 // What is asked of the BuildKit inside a Docker engine, and what is not.
 
 import assert from "node:assert/strict";
-import { forEngine } from "../../../src/buildrun/plan/engine.ts";
+import { forEngine, isFor } from "../../../src/buildrun/plan/engine.ts";
+import { isLoading, withDefaultLoad } from "../../../src/buildrun/plan/load.ts";
+import type { BuilderSpec } from "../../../src/api/v1alpha1/index.ts";
 import { KilnError } from "../../../src/errors/index.ts";
 
 type Request = Parameters<typeof forEngine>[0];
@@ -58,4 +60,40 @@ describe("a request to a Docker engine", () => {
       assert.ok(forEngine(request(over), newer));
     });
   }
+});
+
+describe("a result for the engine behind a builder", () => {
+  const engine = { type: "docker", attrs: { name: "a:1", dest: '{"kind":"engine"}' } };
+  const byDefault = { defaultLoad: true } as BuilderSpec;
+
+  it("is made by the engine's own BuildKit as any image of it", () => {
+    assert.deepEqual(forEngine(request({ exporters: [engine] }), newer).exporters, [
+      { type: "moby", attrs: { name: "a:1" } },
+    ]);
+  });
+
+  it("is for instances with an engine only", () => {
+    const asked = request({ exporters: [engine] });
+    assert.equal(isFor(asked, {}), false);
+    assert.equal(isFor(asked, { loads: true }), true);
+    assert.equal(isFor(request(), {}), true);
+    assert.equal(isFor(request(), {}, byDefault), false);
+  });
+
+  it("is what a Builder with defaultLoad makes of a run without outputs, and of no other", () => {
+    const loads = { loads: true } as const;
+    assert.deepEqual(withDefaultLoad(request(), byDefault, loads).exporters, [
+      { type: "docker", attrs: { dest: '{"kind":"engine"}' } },
+    ]);
+    const others: readonly Request[] = [
+      request({ exporters: [{ type: "image", attrs: { name: "a" } }] }),
+      request({ frontendAttrs: { requestid: "frontend.lint" } }),
+    ];
+    for (const other of others) {
+      assert.equal(withDefaultLoad(other, byDefault, loads), other);
+      assert.equal(isLoading(other, byDefault), false);
+    }
+    assert.deepEqual(withDefaultLoad(request(), byDefault, {}).exporters, []);
+    assert.deepEqual(withDefaultLoad(request(), undefined, loads).exporters, []);
+  });
 });

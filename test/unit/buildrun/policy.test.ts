@@ -196,7 +196,7 @@ describe("a Builder with defaultLoad", () => {
   it("takes no run whose result goes nowhere", () => {
     assert.match(
       said({}, {}, { defaultLoad: true }),
-      /^User NoEngineToLoad: Builder "default" has defaultLoad: .* names an output/,
+      /^User NoEngineToLoad: Builder "default" has defaultLoad, .* names an output/,
     );
   });
 

@@ -101,7 +101,7 @@ export const BuilderSpec = z
       .boolean()
       .default(false)
       .describe(
-        "Results that name no output are meant for the Docker engine of whoever builds. A BuildRun has no engine, so one without outputs is refused instead of leaving its result in the cache only.",
+        "Load the result of a run that names no output into the Docker engine behind a docker or dockerContainer node, as an image without a name. On a Builder without an engine such a run is refused, instead of leaving its result in the cache only.",
       ),
     maxConcurrentRuns: z
       .int()

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { cel, listSet, oneOf, rules, text } from "../../schema.ts";
 import { compressionOf } from "./packing.ts";
-import { Place } from "./places.ts";
+import { DockerPlace, Place } from "./places.ts";
 import { ImageTag, Platform, RelativePath } from "../shared.ts";
 
 const Annotation = z
@@ -113,8 +113,7 @@ const packing = {
   rewriteTimestamp,
 };
 
-const ArchiveOutput = z.object({
-  to: Place.describe("Where the archive goes."),
+const archive = {
   tags: listSet(ImageTag.describe("One reference, [host[:port]/]repository[:tag]."), 32)
     .default([])
     .describe("References that the image has in the archive."),
@@ -129,7 +128,11 @@ const ArchiveOutput = z.object({
     .optional()
     .describe("Keep attestations in the index even where BuildKit would not."),
   annotations: z.array(Annotation).max(32).default([]).describe("Annotations of the image."),
-});
+};
+
+const where = "Where the archive goes.";
+const OciOutput = z.object({ to: Place.describe(where), ...archive });
+const DockerOutput = z.object({ to: DockerPlace.describe(where), ...archive });
 
 const FilesOutput = z.object({
   to: Place.describe("Where the files go."),
@@ -148,8 +151,10 @@ const FilesOutput = z.object({
 /** One entry of `spec.outputs`. */
 export const Output = oneOf("an output", {
   image: ImageOutput.describe("A container image."),
-  oci: ArchiveOutput.describe("An OCI layout as one tar archive."),
-  docker: ArchiveOutput.describe("An archive that docker load takes; of one platform."),
+  oci: OciOutput.describe("An OCI layout as one tar archive."),
+  docker: DockerOutput.describe(
+    "An archive that docker load takes, or the image loaded into a Docker engine; of one platform.",
+  ),
   tar: FilesOutput.describe("The files of the result as one tar archive."),
   local: FilesOutput.describe(
     "The files of the result one by one: objects of a bucket, or layers of an artifact with their paths as titles.",
@@ -159,7 +164,7 @@ export const Output = oneOf("an output", {
 /** One entry of `spec.outputs`; narrow it with `only`. */
 export type Output = z.output<typeof Output>;
 /** `outputs[].oci` and `outputs[].docker`, after defaults. */
-export type ArchiveOutput = z.output<typeof ArchiveOutput>;
+export type ArchiveOutput = z.output<typeof DockerOutput>;
 /** `outputs[].tar` and `outputs[].local`, after defaults. */
 export type FilesOutput = z.output<typeof FilesOutput>;
 /** `spec.outputs[].image`, after defaults. */

@@ -32,8 +32,7 @@ export const BucketCredentials = z.object({
   ),
 });
 
-/** A place for files. */
-export const Place = oneOf("to", {
+const places = {
   artifact: z
     .object({
       ref: ImageTag.describe("Reference of the artifact, [host[:port]/]repository[:tag]."),
@@ -91,7 +90,22 @@ export const Place = oneOf("to", {
     .describe(
       "A volume, written by a pod in the run's namespace that the run's service account must be allowed to make.",
     ),
+};
+
+/** A place for files. */
+export const Place = oneOf("to", places);
+
+/** A place for an archive that docker load takes. */
+export const DockerPlace = oneOf("to", {
+  ...places,
+  engine: z
+    .object({})
+    .describe(
+      "The image store of the Docker engine behind a Builder of kind docker or dockerContainer, as docker buildx build --load.",
+    ),
 });
 
 /** A place for files; narrow it with `only`. */
 export type Place = z.output<typeof Place>;
+/** A place for any output; narrow it with `only`. */
+export type DockerPlace = z.output<typeof DockerPlace>;

@@ -131,7 +131,7 @@ const OutputStatus = oneOf("an output", {
         .string()
         .max(1024)
         .describe(
-          "Reference of the artifact with its digest, s3://bucket/key, configmap://name/key or pvc://claim/path.",
+          "Reference of the artifact with its digest, s3://bucket/key, configmap://name/key, pvc://claim/path or engine://name.",
         ),
       digest: Digest.optional().describe(
         "Digest of the artifact's manifest, or of the file; of several files, of the lines that sha256sum prints for them in the order of their paths.",

@@ -1,0 +1,139 @@
+// Results that are loaded into a real Docker engine: through a buildkitd in a container on it, by its own BuildKit, and
+// by default.
+
+import assert from "node:assert/strict";
+import { InProcessAgent } from "../../../src/agent/in-process.ts";
+import type { BuilderSpecInput, BuildRunStatus } from "../../../src/api/v1alpha1/index.ts";
+import { connect } from "../../../src/buildkit/index.ts";
+import { rootLogger } from "../../../src/log.ts";
+import { aRunOf, create, ends, type Kiln as Runs, startKiln } from "../buildrun/kiln.ts";
+import { type Scene, scene } from "./engine.ts";
+
+interface EngineImage {
+  readonly Id: string;
+  readonly RepoTags: readonly string[] | null;
+  readonly Config: { readonly Labels: Readonly<Record<string, string>> | null };
+}
+
+interface Listed {
+  readonly RepoTags: readonly string[] | null;
+  readonly Manifests: readonly { readonly Kind: string }[];
+}
+
+describe("a run whose result is loaded into a Docker engine", function () {
+  this.timeout(240_000);
+  let world: Scene;
+  let runs: Runs;
+  let agent: InProcessAgent;
+  const namespaces = new Map<string, string>();
+  let count = 0;
+
+  before(async () => {
+    world = await scene();
+    agent = new InProcessAgent({ log: rootLogger("error"), connect });
+    runs = await startKiln({ server: serverOf(), agent, fleet: world.kiln.fleet });
+    const endpoint = `unix://${world.engine.socket}`;
+    const specs: Readonly<Record<string, BuilderSpecInput>> = {
+      container: { dockerContainer: world.container() },
+      loading: { dockerContainer: world.container(), defaultLoad: true },
+      engine: { docker: { endpoint } },
+      remote: { remote: { endpoint } },
+    };
+    for (const [name, spec] of Object.entries(specs)) {
+      const namespace = await world.kiln.namespace();
+      namespaces.set(name, namespace);
+      await world.kiln.builder(namespace, spec);
+    }
+  });
+  after(async () => {
+    await runs?.stop();
+    await agent?.stop();
+    await world?.stop();
+  });
+
+  const serverOf = () => ({
+    plane: world.kiln.plane,
+    client: world.kiln.client,
+    stop: async () => undefined,
+  });
+
+  async function ran(builder: string, spec: Record<string, unknown>): Promise<BuildRunStatus> {
+    count += 1;
+    const dockerfile = { inline: `FROM scratch\nLABEL made=${count}\nCOPY file /\n` };
+    const context = { inline: { files: [{ path: "file", text: "file\n".repeat(10_000) }] } };
+    const builderRef = { name: "main" };
+    const run = aRunOf(namespaces.get(builder) ?? "", `load-${count}`, {
+      ...{ context, dockerfile, builderRef },
+      ...spec,
+    });
+    const ended = await ends(serverOf(), await create(serverOf(), run));
+    assert.ok(ended.status !== undefined);
+    return ended.status;
+  }
+
+  async function loaded(name: string): Promise<EngineImage> {
+    return (await world.engine.ask("GET", `/images/${name}/json`)) as EngineImage;
+  }
+
+  const intoEngine = (...tags: string[]) => ({
+    outputs: [{ docker: { tags, to: { engine: {} } } }],
+  });
+
+  for (const builder of ["container", "engine"]) {
+    it(`is there under its name: ${builder}`, async () => {
+      const tag = `shop.example/${builder}:1`;
+      const status = await ran(builder, intoEngine(tag));
+      assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+      const { RepoTags: tags, Config: config } = await loaded(tag);
+      assert.deepEqual(tags, [tag]);
+      assert.equal(config.Labels?.["made"], String(count));
+      const [output] = status.outputs ?? [];
+      if (builder === "engine") return;
+      assert.equal(output?.files?.location, `engine://${tag}`);
+      assert.ok((output?.files?.size ?? 0) > 0);
+    });
+  }
+
+  it("is there for several platforms, with what is said of it", async () => {
+    const tag = "shop.example/both:1";
+    const status = await ran("container", {
+      ...intoEngine(tag),
+      platforms: ["linux/amd64", "linux/arm64"],
+      attestations: { provenance: {} },
+    });
+    assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+    const list = (await world.engine.ask("GET", "/images/json?manifests=true")) as Listed[];
+    const found = list.find(({ RepoTags: tags }) => tags?.includes(tag));
+    assert.deepEqual(found?.Manifests.map(({ Kind: kind }) => kind).toSorted(), [
+      "attestation",
+      "attestation",
+      "image",
+      "image",
+    ]);
+  });
+
+  it("is there without a name when it has no output and the Builder loads by default", async () => {
+    const status = await ran("loading", {});
+    assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+    const location = status.outputs?.[0]?.files?.location ?? "";
+    assert.match(location, /^engine:\/\/sha256:[0-9a-f]{64}$/);
+    const { Config: config } = await loaded(location.slice("engine://".length));
+    assert.equal(config.Labels?.["made"], String(count));
+  });
+
+  it("is not loaded by default when it has an output of another kind, as with buildx", async () => {
+    const tag = "shop.example/other:1";
+    const status = await ran("loading", { outputs: [{ image: { tags: [tag], push: false } }] });
+    assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+    await assert.rejects(loaded(tag), /404|No such image/i);
+  });
+
+  it("is refused where there is no engine, with what to do instead", async () => {
+    const { failure } = await ran("remote", intoEngine("shop.example/none:1"));
+    assert.equal(failure?.reason, "NoEngineToLoad");
+    assert.match(
+      failure?.message ?? "",
+      /spec\.outputs\[0\]\.docker\.to\.engine .* pushes the image/,
+    );
+  });
+});
