@@ -239,7 +239,13 @@ export const containerOptions: readonly BuildxOption[] = [
   { option: "cpuset-mems", field: "spec.dockerContainer.cpusetMems", ...allOfContainer },
   { option: "cgroup-parent", field: "spec.dockerContainer.cgroupParent", ...allOfContainer },
   { option: "restart-policy", field: "spec.dockerContainer.restartPolicy", ...allOfContainer },
-  { option: "default-load", field: "spec.defaultLoad", ...byPolicy },
+  {
+    option: "default-load",
+    field: "spec.defaultLoad",
+    ...shownIn("test/integration/docker/load.test.ts")(
+      "is there without a name when it has no output and the Builder loads by default",
+    ),
+  },
   { option: "env.NAME", field: "spec.dockerContainer.env", ...allOfContainer },
   { option: "provenance-add-gha", field: "spec.dockerContainer.githubContext", ...allOfContainer },
   {
