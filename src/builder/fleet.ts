@@ -1,6 +1,7 @@
 // All Builders as the slice of runs sees them: read from caches and the probes' last answers, at the
 // moment of asking.
 
+import { durationMs } from "../api/schema.ts";
 import type { BuilderSpec, BuilderStatus } from "../api/v1alpha1/index.ts";
 import { InvalidResource } from "../api/parse.ts";
 import type { Place } from "../agent/agent.ts";
@@ -201,7 +202,11 @@ export class CachedFleet implements Fleet {
     const spec = this.spec(ref);
     if (object === undefined || spec === undefined) return false;
     const isOutside = externals(ref, spec).some(({ id }) => id === instanceId);
-    return isOutside && isOverdue({ object, spec }, this.#deps.now());
+    if (!isOutside) return false;
+    const now = this.#deps.now();
+    const since = this.#deps.keeper.result(builderKey(ref), instanceId)?.drainingSinceMs;
+    const isLate = since !== undefined && now.getTime() - since >= durationMs(spec.drainTimeout);
+    return isLate || isOverdue({ object, spec }, now);
   }
 
   cancelsRuns(ref: BuilderRef): boolean {

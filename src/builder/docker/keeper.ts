@@ -28,6 +28,8 @@ export interface ContainerResult {
   readonly problem?: Problem;
   /** Whether the engine ever answered. */
   readonly reached?: boolean;
+  /** Since when it waits for its builds, to be made anew; by the clock, in milliseconds. */
+  readonly drainingSinceMs?: number;
 }
 
 /** After something was done to a container, it is looked at again after this long. */
@@ -115,14 +117,17 @@ export class ContainerKeeper {
     } catch (error) {
       const problem = engineProblem(error, target.address);
       this.#o.log.debug({ reason: problem.reason, err: asError(error) }, "container is not kept");
-      return { problem, reached };
+      if (problem.reason !== "Draining") return { problem, reached };
+      const drainingSinceMs = loop.result?.drainingSinceMs ?? this.#o.clock.now();
+      return { problem, reached, drainingSinceMs };
     }
   }
 
   #set(builder: string, loop: Loop, result: ContainerResult): void {
     const isNew = JSON.stringify(result) !== JSON.stringify(loop.result);
     loop.result = result;
-    if (isNew) this.#o.onChange(builder);
+    // The time that its builds have passes by itself.
+    if (isNew || result.drainingSinceMs !== undefined) this.#o.onChange(builder);
   }
 }
 

@@ -1,13 +1,25 @@
-// Results that are loaded into a real Docker engine: through a buildkitd in a container on it, by its own BuildKit, and
-// by default.
+// Runs on Builders with a real Docker engine: results that are loaded there, through a buildkitd in a container on it, by
+// its own BuildKit, and by default; and a container that is made anew under a build.
 
 import assert from "node:assert/strict";
 import { InProcessAgent } from "../../../src/agent/in-process.ts";
-import type { BuilderSpecInput, BuildRunStatus } from "../../../src/api/v1alpha1/index.ts";
+import type {
+  BuilderSpecInput,
+  BuildRun,
+  BuildRunStatus,
+} from "../../../src/api/v1alpha1/index.ts";
 import { connect } from "../../../src/buildkit/index.ts";
 import { rootLogger } from "../../../src/log.ts";
-import { aRunOf, create, ends, type Kiln as Runs, startKiln } from "../buildrun/kiln.ts";
-import { type Scene, scene } from "./engine.ts";
+import {
+  aRunOf,
+  cancel,
+  create,
+  ends,
+  reaches,
+  type Kiln as Runs,
+  startKiln,
+} from "../buildrun/kiln.ts";
+import { type Container, type Scene, scene } from "./engine.ts";
 
 interface EngineImage {
   readonly Id: string;
@@ -20,7 +32,7 @@ interface Listed {
   readonly Manifests: readonly { readonly Kind: string }[];
 }
 
-describe("a run whose result is loaded into a Docker engine", function () {
+describe("a run on a Builder with a Docker engine", function () {
   this.timeout(240_000);
   let world: Scene;
   let runs: Runs;
@@ -80,7 +92,7 @@ describe("a run whose result is loaded into a Docker engine", function () {
   });
 
   for (const builder of ["container", "engine"]) {
-    it(`is there under its name: ${builder}`, async () => {
+    it(`is loaded under its name: ${builder}`, async () => {
       const tag = `shop.example/${builder}:1`;
       const status = await ran(builder, intoEngine(tag));
       assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
@@ -94,7 +106,7 @@ describe("a run whose result is loaded into a Docker engine", function () {
     });
   }
 
-  it("is there for several platforms, with what is said of it", async () => {
+  it("is loaded for several platforms, with what is said of it", async () => {
     const tag = "shop.example/both:1";
     const status = await ran("container", {
       ...intoEngine(tag),
@@ -112,7 +124,7 @@ describe("a run whose result is loaded into a Docker engine", function () {
     ]);
   });
 
-  it("is there without a name when it has no output and the Builder loads by default", async () => {
+  it("is loaded without a name when it has no output and the Builder loads by default", async () => {
     const status = await ran("loading", {});
     assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
     const location = status.outputs?.[0]?.files?.location ?? "";
@@ -126,6 +138,37 @@ describe("a run whose result is loaded into a Docker engine", function () {
     const status = await ran("loading", { outputs: [{ image: { tags: [tag], push: false } }] });
     assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
     await assert.rejects(loaded(tag), /404|No such image/i);
+  });
+
+  it("starts again, as lost, when its container is made anew and it takes longer than it may", async () => {
+    const { mirror } = world.engine;
+    const buildkitd = {
+      registries: [
+        { host: mirror, http: true },
+        { host: "docker.io", mirrors: [mirror] },
+      ],
+    };
+    const namespace = await world.kiln.namespace();
+    const of = (env: Container["env"]) => ({
+      dockerContainer: world.container({ env }),
+      buildkitd,
+      drainTimeout: "1s",
+    });
+    await world.kiln.builder(namespace, of([]));
+    const dockerfile = { inline: "FROM busybox\nRUN sleep 605\n" };
+    const builderRef = { name: "main" };
+    const run = await create(serverOf(), aRunOf(namespace, "long", { dockerfile, builderRef }));
+    const isBuilding = (attempt: number) => (now: BuildRun) =>
+      now.status?.phase === "Running" && now.status.attempts?.length === attempt;
+    await reaches(serverOf(), run, "building", isBuilding(1));
+    const name = `kiln_${namespace}_main`;
+    const before = await world.inspect(name);
+    await world.kiln.builder(namespace, of([{ name: "A", value: "b" }]));
+    const again = await reaches(serverOf(), run, "building again", isBuilding(2));
+    assert.equal(again.status?.attempts?.[0]?.reason, "AttemptLost");
+    assert.notEqual((await world.inspect(name)).Id, before.Id);
+    await cancel(serverOf(), run);
+    assert.equal((await ends(serverOf(), run)).status?.phase, "Cancelled");
   });
 
   it("is refused where there is no engine, with what to do instead", async () => {

@@ -243,7 +243,7 @@ export const containerOptions: readonly BuildxOption[] = [
     option: "default-load",
     field: "spec.defaultLoad",
     ...shownIn("test/integration/docker/load.test.ts")(
-      "is there without a name when it has no output and the Builder loads by default",
+      "is loaded without a name when it has no output and the Builder loads by default",
     ),
   },
   { option: "env.NAME", field: "spec.dockerContainer.env", ...allOfContainer },

@@ -118,7 +118,7 @@ export const BuilderSpec = z
     drainTimeout: duration("1s", "24h")
       .default("10m")
       .describe(
-        "How long daemons that are no pods of kubernetes let running builds end when the Builder drains or is deleted.",
+        "How long daemons that are no pods of kubernetes let running builds end when the Builder drains or is deleted, or a container is made anew.",
       ),
     deletionPolicy: z
       .enum(["WaitForRuns", "CancelRuns"])
