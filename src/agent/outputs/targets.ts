@@ -18,7 +18,7 @@ import { claimSink } from "./claim/sink.ts";
 import { collector, configMapBytes } from "./collected.ts";
 import { type ArtifactWriter, artifactWriter } from "./artifact.ts";
 import { type Bucket, objectTarget } from "./bucket.ts";
-import { engineSink } from "./engine-sink.ts";
+import { engineSink } from "./engine/sink.ts";
 import { inTurn } from "./in-turn.ts";
 import { filesSink, followed } from "./files-sink.ts";
 import type { Opening } from "./opening.ts";

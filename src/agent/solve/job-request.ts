@@ -17,7 +17,7 @@ import { hasLocalCaches, type LocalCaches, localCaches } from "./local-caches.ts
 import { dockerfileFrom } from "../sources/dockerfile.ts";
 import { dockerfileAttr } from "../sources/marks.ts";
 import { hasSources, openSources } from "../sources/sources.ts";
-import { inFormOf } from "../outputs/engine-format.ts";
+import { inFormOf } from "../outputs/engine/format.ts";
 import { type FileOutputs, fileOutputs, hasFileOutputs } from "../outputs/targets.ts";
 
 /** What one job sends, and what it leaves. */

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { EngineStore, Materials } from "../../../src/agent/agent.ts";
-import { inFormOf } from "../../../src/agent/outputs/engine-format.ts";
-import { engineSink } from "../../../src/agent/outputs/engine-sink.ts";
+import { inFormOf } from "../../../src/agent/outputs/engine/format.ts";
+import { engineSink } from "../../../src/agent/outputs/engine/sink.ts";
 import type { FileFacts } from "../../../src/agent/outputs/places.ts";
 import type { SolveRequest } from "../../../src/buildkit/index.ts";
 import { KilnError } from "../../../src/errors/index.ts";

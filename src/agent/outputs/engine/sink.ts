@@ -1,9 +1,9 @@
 // An image archive as it goes into the Docker engine behind the daemon.
-import type { FileSink } from "../../buildkit/index.ts";
-import { KilnError } from "../../errors/index.ts";
-import type { EngineStore } from "../agent.ts";
-import type { Opening } from "./opening.ts";
-import { piecewise } from "./pieces.ts";
+import type { FileSink } from "../../../buildkit/index.ts";
+import { KilnError } from "../../../errors/index.ts";
+import type { EngineStore } from "../../agent.ts";
+import type { Opening } from "../opening.ts";
+import { piecewise } from "../pieces.ts";
 
 /** Streams an archive into the engine's image store. */
 export function engineSink({ exporter, materials, signal, done, fail }: Opening): () => FileSink {

@@ -1,8 +1,8 @@
 // In which form does the engine behind a daemon take an image? An OCI layout keeps several platforms and attestations, but
 // only engines with containerd's image store take one: as buildx does for --load (v0.38, build/opt.go).
-import type { SolveRequest } from "../../buildkit/index.ts";
-import type { EngineStore } from "../agent.ts";
-import { placeAttr, placeOf } from "./places.ts";
+import type { SolveRequest } from "../../../buildkit/index.ts";
+import type { EngineStore } from "../../agent.ts";
+import { placeAttr, placeOf } from "../places.ts";
 
 /** The request with outputs for the engine in the best form that it takes. Throws as `EngineStore.takesOci`. */
 export async function inFormOf(
