@@ -9,7 +9,7 @@ import { builders } from "../../../src/builder/index.ts";
 import { leases } from "../../../src/kube/types.ts";
 import { type RunningProcess, start } from "../../cluster/base/process.ts";
 import { type Buildkitd, repositoryRoot, type Scratch, scratch } from "../../cluster/index.ts";
-import { Kiln, kilnNamespace, runningAt, soon, until } from "../builder/kiln.ts";
+import { Kiln, kilnImages, kilnNamespace, runningAt, soon, until } from "../builder/kiln.ts";
 import { buildRunType } from "../buildrun/kiln.ts";
 
 const count = 10;
@@ -58,6 +58,9 @@ describe("ten running builds", function () {
         `--namespace=${kilnNamespace}`,
         `--identity=${identity}`,
         "--probe-address=127.0.0.1:0",
+        // With others the pod would be one of an older template, and replaced if it is slow to answer.
+        `--buildkit-image=${kilnImages.privileged}`,
+        `--agent-image=${kilnImages.agent}`,
         ...flags,
       ],
     });
@@ -131,8 +134,12 @@ describe("ten running builds", function () {
   }
 
   it("survive that the controller is killed and comes back", async () => {
+    const { templateHash } = await kiln.status(namespace);
     const first = await controller("alone", "--no-leader-elect");
     const names = await running("orphan");
+    const now = await kiln.status(namespace);
+    assert.ok(templateHash !== undefined);
+    assert.equal(now.templateHash, templateHash, "the processes make other pods");
     process.kill(first.identity.pid, "SIGKILL");
     await until("its end", async () => (first.running() ? undefined : true));
     await controller("alone-again", "--no-leader-elect");

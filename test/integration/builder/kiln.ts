@@ -53,6 +53,13 @@ const silent: Logger = pino({ level: process.env["KILN_TEST_LOG"] ?? "silent" })
 /** Aborts a test's request when it takes far too long. */
 export const soon = (): AbortSignal => AbortSignal.timeout(60_000);
 
+/** What pods are made of. Nobody pulls it. */
+export const kilnImages = {
+  privileged: "registry.example/buildkit:v1",
+  rootless: "registry.example/buildkit:v1-rootless",
+  agent: "registry.example/kiln:v1",
+};
+
 /** What an installation may differ in. */
 export type KilnOptions = Pick<BuildersOptions, "namespacedSockets"> &
   Partial<Pick<BuildersOptions, "log">>;
@@ -101,18 +108,13 @@ export class Kiln {
     const { log = silent, ...options } = this.#options;
     const caches = builderCaches(client, { log });
     const events = new EventRecorder({ client, instance: "test", log });
-    const images = {
-      privileged: "registry.example/buildkit:v1",
-      rootless: "registry.example/buildkit:v1-rootless",
-      agent: "registry.example/kiln:v1",
-    };
     const running = createBuilders({
       client,
       caches,
       events,
       log,
       namespace: kilnNamespace,
-      images,
+      images: kilnImages,
       concurrency: 4,
       ...options,
     });
