@@ -8,6 +8,14 @@ import { step } from "./progress.ts";
 
 const run = promisify(execFile);
 
+/** What is called when something starts. What making images takes is asked for only when they are made. */
+export const packagesFor = {
+  cluster: ["iptables", "iproute2", "openssl"],
+  dockerd: ["tini", "iproute2"],
+  registry: ["apache2-utils"],
+  sshd: ["openssh-server", "openssh-client"],
+} as const;
+
 async function absent(packages: readonly string[]): Promise<string[]> {
   const missing: string[] = [];
   for (const name of packages) {

@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } 
 import path from "node:path";
 import { binaries, cacheRoot, repositoryRoot } from "../base/binaries.ts";
 import { removeCgroups } from "../base/cgroups.ts";
-import { debianPackages } from "../base/debian.ts";
+import { debianPackages, packagesFor } from "../base/debian.ts";
 import { childrenOf, identify, stillRuns } from "../base/identity.ts";
 import { withLock } from "../base/lock.ts";
 import { endAll, recorded, start, waitFor } from "../base/process.ts";
@@ -94,7 +94,7 @@ export async function down(folder: string): Promise<void> {
 }
 
 async function prepare(): Promise<string> {
-  await debianPackages(["iptables", "iproute2", "openssl"]);
+  await debianPackages(packagesFor.cluster);
   await binaries(["kubelet", "kube-proxy", "containerd", "kubectl", "helm", "buildctl"]);
   await emulateArm64();
   return ensureClusterImages();

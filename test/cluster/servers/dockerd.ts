@@ -5,7 +5,7 @@ import http from "node:http";
 import { createConnection, createServer, type AddressInfo, type Server } from "node:net";
 import path from "node:path";
 import { binaries } from "../base/binaries.ts";
-import { debianPackages } from "../base/debian.ts";
+import { debianPackages, packagesFor } from "../base/debian.ts";
 import { type RunningProcess, start, waitFor } from "../base/process.ts";
 import { step } from "../base/progress.ts";
 import { scratch } from "../base/scratch.ts";
@@ -89,7 +89,7 @@ function asker(socketPath: string): Dockerd["ask"] {
 
 /** A Docker engine for a test, with its state in a temporary folder. It dies with the test's process. */
 export async function dockerd(options: DockerdOptions = {}): Promise<Dockerd> {
-  await debianPackages(["tini", "iproute2"]);
+  await debianPackages(packagesFor.dockerd);
   const programs = await binaries([
     "dockerd",
     "containerd",

@@ -6,7 +6,7 @@ import https from "node:https";
 import path from "node:path";
 import { binary } from "../base/binaries.ts";
 import { authority, leaf } from "./certs.ts";
-import { debianPackages } from "../base/debian.ts";
+import { debianPackages, packagesFor } from "../base/debian.ts";
 import { freePort } from "../base/ports.ts";
 import { start, type RunningProcess, waitFor } from "../base/process.ts";
 import { scratch } from "../base/scratch.ts";
@@ -48,7 +48,7 @@ export interface StartRegistryOptions extends RegistryOptions {
 }
 
 async function htpasswd(file: string, user: string, password: string): Promise<void> {
-  await debianPackages(["apache2-utils"]);
+  await debianPackages(packagesFor.registry);
   const made = spawnSync("htpasswd", ["-niBC", "4", user], { input: `${password}\n` });
   if (made.status !== 0) throw new Error(`htpasswd failed: ${made.stderr.toString()}`);
   writeFileSync(file, `${made.stdout.toString().trim()}\n`);

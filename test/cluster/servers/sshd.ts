@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { debianPackages } from "../base/debian.ts";
+import { debianPackages, packagesFor } from "../base/debian.ts";
 import { freePort } from "../base/ports.ts";
 import { start, waitFor } from "../base/process.ts";
 
@@ -52,7 +52,7 @@ function accepts(port: number, host: string): Promise<true | undefined> {
 /** Starts it as this user, who is the only one that can log in. */
 export async function sshd(options: SshdOptions): Promise<Sshd> {
   const { folder, address = "127.0.0.1" } = options;
-  await debianPackages(["openssh-server", "openssh-client"]);
+  await debianPackages(packagesFor.sshd);
   const hostKey = await makeKey(path.join(folder, "host_key"));
   const keyFile = path.join(folder, "client_key");
   const publicKey = await makeKey(keyFile, options.passphrase);
