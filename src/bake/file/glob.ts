@@ -10,9 +10,18 @@ export function matcher(pattern: string): (name: string) => boolean {
   const source = pattern.replaceAll(/\[\^?[^\]]+\]|[\s\S]/g, (part) => {
     if (part === "*") return "[^/]*";
     if (part === "?") return "[^/]";
-    if (part.length > 1) return part.replaceAll("\\", "\\\\");
+    if (part.length > 1) return letters(part);
     return part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
   });
   const expression = new RegExp(`^${source}$`);
   return (name) => expression.test(name);
+}
+
+/** `[…]` as a regular expression, which does not compile with a range that goes backwards; to Go nothing is in one. */
+function letters(set: string): string {
+  const [, open = "", inner = ""] = /^(\[\^?)([\s\S]*)\]$/.exec(set) ?? [];
+  const forwards = inner.replaceAll(/([\s\S])-([\s\S])/g, (range, from: string, to: string) =>
+    from > to ? "" : range,
+  );
+  return `${open}${forwards.replaceAll("\\", "\\\\")}]`;
 }
