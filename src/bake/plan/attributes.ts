@@ -2,7 +2,7 @@
 // refused by name, so that nothing is passed over in silence. Pure.
 
 import type { Entry } from "../file/entry.ts";
-import { booleanOf, type Refuse } from "./values.ts";
+import { booleanOf, entryOf, type Refuse } from "./values.ts";
 
 /** How an attribute is read. */
 export type Reader = (value: string) => unknown;
@@ -49,7 +49,7 @@ export function fieldsOf(
   const found: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(entry)) {
     if (name === "type" || skip.includes(name)) continue;
-    const known = table[name];
+    const known = entryOf(table, name);
     if (known === undefined)
       throw refuse(`${field}.${name}`, "is no attribute that a BuildRun has: remove it.");
     const [to, read] = known;

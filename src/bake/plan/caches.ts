@@ -5,7 +5,7 @@ import type { BakeSpec, BuildRunSpecInput } from "../../api/v1alpha1/index.ts";
 import type { BakeTarget } from "../file/document.ts";
 import type { Entry } from "../file/entry.ts";
 import { duration, fieldsOf, integer, type Table, text, yesNo } from "./attributes.ts";
-import type { Refuse } from "./values.ts";
+import { entryOf, type Refuse } from "./values.ts";
 
 type Cache = NonNullable<BuildRunSpecInput["cache"]>;
 
@@ -97,7 +97,7 @@ function cacheOf(
       `${field}.type`,
       "is local, a folder of a workstation: use a registry or a bucket, by an override of it in spec.set.",
     );
-  const table = tables[type];
+  const table = entryOf(tables, type);
   if (table === undefined)
     throw refuse(`${field}.type`, `is "${type}", which a BuildRun does not have.`);
   const secret = logins.find((name) => entry[name] !== undefined);

@@ -4,7 +4,7 @@
 import path from "node:path";
 import type { BakeSpec, BuildRunSpecInput } from "../../api/v1alpha1/index.ts";
 import type { BakeTarget } from "../file/document.ts";
-import type { Refuse } from "./values.ts";
+import { entryOf, type Refuse } from "./values.ts";
 
 type Context = BuildRunSpecInput["context"];
 type Named = NonNullable<BuildRunSpecInput["buildContexts"]>[number];
@@ -153,8 +153,8 @@ function gitOf(address: string, field: string, from: ContextSources): Git {
 function queryFields(query: string, field: string, { refuse }: ContextSources) {
   const found: Record<string, unknown> = {};
   for (const [key, value] of new URLSearchParams(query)) {
-    const word = words[key];
-    const flag = flags[key];
+    const word = entryOf(words, key);
+    const flag = entryOf(flags, key);
     if (word !== undefined) found[word] = value.replace(/^\/(?=.)/, "");
     else if (flag !== undefined) found[flag] = ["", "1", "true"].includes(value);
     else throw refuse(field, `has "${key}" in its query, which a git context does not know.`);

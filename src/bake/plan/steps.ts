@@ -3,7 +3,7 @@
 import type { BakeSpec, BuildRunSpecInput } from "../../api/v1alpha1/index.ts";
 import type { BakeTarget } from "../file/document.ts";
 import { fieldsOf, type Table, text, yesNo } from "./attributes.ts";
-import { booleanOf, bytesOf, present, type Refuse } from "./values.ts";
+import { booleanOf, bytesOf, entryOf, present, type Refuse } from "./values.ts";
 
 /** What these fields are made of. */
 export interface StepSources {
@@ -67,8 +67,8 @@ const sets: Readonly<Record<string, string>> = {
 function resourcesOf({ resources }: BakeTarget, refuse: Refuse): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(resources)) {
-    const count = counts[key];
-    const set = sets[key];
+    const count = entryOf(counts, key);
+    const set = entryOf(sets, key);
     if (count !== undefined) found[count] = Number(value);
     else if (set !== undefined) found[set] = value;
     else if (key === "memory-swap" && value === "-1") found["unlimitedSwap"] = true;

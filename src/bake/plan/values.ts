@@ -21,6 +21,11 @@ export function booleanOf(value: string): boolean | undefined {
   return /^(0|f|F|false|FALSE|False)$/.test(value) ? false : undefined;
 }
 
+/** What a table has for a word of a file; nothing for a word that every object knows, such as constructor. */
+export function entryOf<T>(table: Readonly<Record<string, T>>, word: string): T | undefined {
+  return Object.hasOwn(table, word) ? table[word] : undefined;
+}
+
 /** Drops what is not there: fields of a spec are left out, never undefined. */
 export function present<T extends Readonly<Record<string, unknown>>>(
   fields: T,

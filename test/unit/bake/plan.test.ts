@@ -198,9 +198,20 @@ describe("the plan of a Bake", () => {
       { "cache-to": ["type=registry,ref=r.example/c,mode=all"] },
       /cache-from and cache-to /,
     ],
+    // A word that every object of JavaScript knows is no attribute either.
+    [
+      "cache-from",
+      { "cache-from": ["type=constructor"] },
+      /cache-from\[0\]\.type is "constructor"/,
+    ],
     ["context", { context: "./web" }, /context is "\.\/web", a folder of a workstation/],
     ["context", { context: "/home" }, /context is "\/home", a folder/],
     ["context", { context: "https://g.example/a.git?x=1" }, /context has "x" in its query/],
+    [
+      "context",
+      { context: "https://g.example/a.git?constructor=1" },
+      /context has "constructor" in its query/,
+    ],
     ["contexts", { contexts: { a: "./a" } }, /contexts\.a is "\.\/a", a folder/],
     ["contexts", { contexts: { a: "oci-layout://./a" } }, /contexts\.a is an OCI layout/],
     [
@@ -219,8 +230,14 @@ describe("the plan of a Bake", () => {
       { output: ["type=image,compression-level=high"] },
       /compression-level must be a whole/,
     ],
+    [
+      "output",
+      { output: ["type=image,constructor=1"] },
+      /output\[0\]\.constructor is no attribute/,
+    ],
     ["policy", { policy: [{ files: [{}] }] }, /policy is a policy in Rego/],
     ["resources", { resources: { pids: 3 } }, /resources\.pids is no limit/],
+    ["resources", { resources: { constructor: 3 } }, /resources\.constructor is no limit/],
     ["secret", { secret: ["id=a,src=./a"] }, /secret\[0\] is a file .* id "a"/],
     ["secret", { secret: ["id=a,env=A"] }, /secret\[0\] is a variable .* id "a"/],
     ["shm-size", { "shm-size": "big" }, /shm-size is "big"/],

@@ -50,6 +50,8 @@ const word = fc.oneof(
     "=",
     ",",
     "a=b",
+    "type=image,constructor=b",
+    "constructor",
   ),
   fc.constantFrom(
     "https://g.example/a.git#b:c",
@@ -63,7 +65,7 @@ const word = fc.oneof(
 const scalar = fc.oneof(word, fc.integer(), fc.boolean());
 const entry = fc.oneof(
   word,
-  fc.dictionary(fc.constantFrom("type", "ref", "dest", "id", "x"), scalar),
+  fc.dictionary(fc.constantFrom("type", "ref", "dest", "id", "x", "constructor"), scalar),
 );
 const list = fc.array(word, { maxLength: 3 });
 const entries = fc.array(entry, { maxLength: 3 });
@@ -88,7 +90,7 @@ const document = fc.record({
 
 const override = fc
   .tuple(
-    fc.constantFrom("a", "*", "b", "x", "[a-c]", "["),
+    fc.constantFrom("a", "*", "b", "x", "[a-c]", "[", "[c-a]"),
     fc.constantFrom(
       "args.A",
       "tags",
