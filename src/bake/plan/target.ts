@@ -9,7 +9,7 @@ import { cachesOf } from "./caches.ts";
 import { isRemote, mainContext, namedContexts } from "./contexts.ts";
 import { outputsOf } from "./outputs.ts";
 import { attestationsOf, secretsOf, sshOf, stepsOf } from "./steps.ts";
-import { present } from "./values.ts";
+import { present, type Refuse } from "./values.ts";
 
 /** What a target becomes a spec with. */
 export interface TargetSources {
@@ -33,7 +33,7 @@ export function targetSpec(
   { name, target }: ChosenTarget,
   { bake, isNeeded, runOf }: TargetSources,
 ): BuildRunSpecInput {
-  const refuse = (field: string, why: string): Error => notSupported(name, field, why);
+  const refuse: Refuse = (field, why) => notSupported(name, field, why);
   const from = { bake, refuse, runOf };
   if (target.policies > 0)
     throw refuse(
@@ -78,7 +78,7 @@ function callOf(call: string | undefined): string | undefined {
 
 function dockerfileOf(
   { dockerfile, dockerfileInline }: ChosenTarget["target"],
-  refuse: TargetRefusal,
+  refuse: Refuse,
 ): NonNullable<BuildRunSpecInput["dockerfile"]> {
   if (dockerfileInline !== undefined) return { inline: dockerfileInline };
   if (isRemote(dockerfile) || dockerfile === "-" || dockerfile.startsWith("cwd://"))
@@ -86,10 +86,8 @@ function dockerfileOf(
   return { path: dockerfile.replace(/^(\.\/)+/, "") };
 }
 
-type TargetRefusal = (field: string, why: string) => Error;
-
 /** What the schema of a BuildRun refuses is told for the field of the file that it comes from. */
-function checked(spec: BuildRunSpecInput, refuse: TargetRefusal): void {
+function checked(spec: BuildRunSpecInput, refuse: Refuse): void {
   const read = BuildRunSpec.safeParse(spec);
   if (read.success) return;
   const [issue] = read.error.issues;
