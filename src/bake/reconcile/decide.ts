@@ -2,7 +2,8 @@
 // is in this file.
 
 import { durationMs } from "../../api/schema.ts";
-import type { Bake, BakeStatus, BuildRun } from "../../api/v1alpha1/index.ts";
+import type { Bake, BakeStatus, BakeTargetStatus, BuildRun } from "../../api/v1alpha1/index.ts";
+import { isTerminal } from "../../buildrun/reconcile/attempts.ts";
 import { KilnError } from "../../errors/index.ts";
 import type { BakePlan, TargetPlan } from "../plan/plan.ts";
 import type { BakeWorld } from "./world.ts";
@@ -62,12 +63,12 @@ const missing: ReadonlySet<string> = new Set([
   ...["ConfigMapNotFound", "ConfigMapKeyNotFound", "ConfigMapForbidden", "ServiceAccountNotFound"],
 ]);
 
-type Targets = NonNullable<BakeStatus["targets"]>;
+type Targets = readonly BakeTargetStatus[];
 
 function attend(world: BakeWorld, targets: Targets): Step {
   const { bake, runs } = world;
   const found = [...runs.values()];
-  const open = found.filter(({ status }) => status?.completionTime === undefined);
+  const open = found.filter((run) => !isTerminal(run));
   const written = bake.status?.failure;
   const failure = written ?? firstFailure(world, targets);
   const isFailing = failure !== undefined && (bake.spec.failFast || written !== undefined);
@@ -77,10 +78,15 @@ function attend(world: BakeWorld, targets: Targets): Step {
     if (open.length > 0) return { kind: "follow" };
     return bake.spec.cancel ? end("Cancelled", cancelled()) : end("Failed", failure);
   }
-  const absent = targets.filter(({ name, phase }) => !runs.has(name) && phase === undefined);
+  const absent = absentOf(targets, runs);
   if (absent.length > 0) return spawn(world, absent);
   if (open.length > 0) return { kind: "follow" };
   return failure === undefined ? end("Succeeded") : end("Failed", failure);
+}
+
+/** Targets whose BuildRuns were not created yet; one with a phase had a BuildRun, and gets no other. */
+export function absentOf(targets: Targets, runs: ReadonlyMap<string, BuildRun>): Targets {
+  return targets.filter(({ name, phase }) => phase === undefined && !runs.has(name));
 }
 
 function spawn({ bake, plan }: BakeWorld, absent: Targets): Step {

@@ -7,6 +7,7 @@ import type { KubeClient } from "../../kube/client.ts";
 import { isControlledBy, type KubeObject } from "../../kube/object.ts";
 import { readBakeText } from "../file/document.ts";
 import { type BakePlan, ownFile, planBake } from "../plan/plan.ts";
+import { absentOf } from "./decide.ts";
 
 /** Where the world is read from. */
 export interface WorldSources {
@@ -42,7 +43,7 @@ export async function gather(
 function needsPlan({ metadata, status }: Bake, runs: ReadonlyMap<string, BuildRun>): boolean {
   if (metadata.deletionTimestamp !== undefined || status?.completionTime !== undefined)
     return false;
-  return status?.targets?.every(({ name }) => runs.has(name)) !== true;
+  return status?.targets === undefined || absentOf(status.targets, runs).length > 0;
 }
 
 function runsOf(bake: Bake, { runs }: WorldSources): Map<string, BuildRun> {
