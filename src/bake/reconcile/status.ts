@@ -1,7 +1,8 @@
 // The status of a Bake after a step: its targets as their BuildRuns tell, and the conditions that follow. Pure.
 
-import { removeCondition, setCondition, timestamp } from "../../api/condition.ts";
+import { timestamp } from "../../api/condition.ts";
 import type { Bake, BakeStatus, BakeTargetStatus, BuildRun } from "../../api/v1alpha1/index.ts";
+import { conditions, type Summary } from "../../buildrun/status/conditions.ts";
 import type { BakePlan } from "../plan/plan.ts";
 import { present } from "../plan/values.ts";
 import type { BakeFailure, Ending } from "./decide.ts";
@@ -22,14 +23,6 @@ export type Change =
   | { readonly kind: "failing"; readonly failure: BakeFailure }
   | { readonly kind: "ended"; readonly ending: Ending };
 
-interface Summary {
-  readonly succeeded: "True" | "False" | "Unknown";
-  readonly reason: string;
-  readonly message: string;
-  readonly state: "moving" | "stuck" | "settled";
-}
-
-const maxMessage = 1000;
 const maxTargetMessage = 200;
 /** Bytes of JSON that the targets may be, of the 32 KB that a status has. */
 const maxTargetBytes = 24_000;
@@ -41,7 +34,7 @@ export function nextStatus(told: Told, change: Change): BakeStatus | undefined {
   const status: BakeStatus = {
     ...next,
     observedGeneration: told.bake.metadata.generation ?? 0,
-    conditions: conditionsOf(told, summaryOf(next, change)),
+    conditions: conditions(told.bake, told.now, summaryOf(next, change)),
   };
   return JSON.stringify(status) === JSON.stringify(before) ? undefined : status;
 }
@@ -155,25 +148,4 @@ function summaryOf({ progress, targets = [] }: BakeStatus, change: Change): Summ
       return { succeeded: "False", reason, message, state: "settled" };
     }
   }
-}
-
-function conditionsOf(
-  { bake, now }: Told,
-  summary: Summary,
-): NonNullable<BakeStatus["conditions"]> {
-  const { succeeded, reason, state } = summary;
-  const message = summary.message.slice(0, maxMessage);
-  const at = { now, observedGeneration: bake.metadata.generation ?? 0 };
-  const said = { reason, message };
-  let list = bake.status?.conditions ?? [];
-  list = setCondition(list, { type: "Succeeded", status: succeeded, ...said }, at);
-  // Reconciling and Stalled are there only while they hold: that is how kstatus reads them.
-  for (const [type, holds] of [
-    ["Reconciling", state === "moving"],
-    ["Stalled", state === "stuck"],
-  ] as const)
-    list = holds
-      ? setCondition(list, { type, status: "True", ...said }, at)
-      : removeCondition(list, type);
-  return list;
 }

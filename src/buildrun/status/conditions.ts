@@ -1,4 +1,4 @@
-// The conditions of a run: Succeeded, and what kstatus reads. Pure.
+// The conditions of a run or a Bake: Succeeded, and what kstatus reads. Pure.
 
 import { removeCondition, setCondition } from "../../api/condition.ts";
 import type { BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
@@ -7,7 +7,7 @@ import { oneLine } from "./text.ts";
 /** `status.conditions`. */
 export type Conditions = NonNullable<BuildRunStatus["conditions"]>;
 
-/** What the conditions of a run say. */
+/** What the conditions say. */
 export interface Summary {
   readonly succeeded: "True" | "False" | "Unknown";
   readonly reason: string;
@@ -18,14 +18,24 @@ export interface Summary {
   readonly detail?: string;
 }
 
+/** A BuildRun or a Bake. */
+export interface Conditioned {
+  readonly metadata: Pick<BuildRun["metadata"], "generation">;
+  readonly status?: { readonly conditions?: Conditions | undefined };
+}
+
 /** The conditions after a change. */
-export function conditions(run: BuildRun, now: Date, summary: Summary): Conditions {
+export function conditions(
+  { metadata, status }: Conditioned,
+  now: Date,
+  summary: Summary,
+): Conditions {
   const { succeeded, state } = summary;
   const reason = summary.reason;
   const detail = summary.detail ?? reason;
   const message = oneLine(summary.message, 1000);
-  const at = { now, observedGeneration: run.metadata.generation ?? 0 };
-  let list: Conditions = run.status?.conditions ?? [];
+  const at = { now, observedGeneration: metadata.generation ?? 0 };
+  let list: Conditions = status?.conditions ?? [];
   list = setCondition(list, { type: "Succeeded", status: succeeded, reason, message }, at);
   // Reconciling and Stalled are there only while they hold: that is how kstatus reads them.
   for (const [type, holds] of [
