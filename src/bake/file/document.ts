@@ -165,6 +165,17 @@ const Target = z
     };
   });
 
+const maxName = 128;
+
+/** The targets by their names, which become names and labels of BuildRuns. Names: validateTargetName of buildx. */
+const Targets = z.record(z.string(), Target).superRefine((targets, context) => {
+  for (const name of Object.keys(targets)) {
+    if (name.length <= maxName && /^[A-Za-z0-9_-]+$/.test(name)) continue;
+    const message = `is no name of a target: it has at most ${maxName} characters, letters, digits and any of - _`;
+    context.addIssue({ code: "custom", path: [name.slice(0, maxName)], message });
+  }
+});
+
 const Document = z.strictObject({
   group: z
     .record(
@@ -172,7 +183,7 @@ const Document = z.strictObject({
       z.strictObject({ description: z.string().optional(), targets: z.array(z.string()) }),
     )
     .default({}),
-  target: z.record(z.string(), Target),
+  target: Targets,
 });
 
 const evaluated: ReadonlySet<string> = new Set([

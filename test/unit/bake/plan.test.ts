@@ -310,6 +310,8 @@ describe("the plan of a Bake", () => {
     ],
     ["a number for a list", { target: { t: { tags: 3 } } }, /target\.t\.tags/],
     ["no target", {}, /target of the Bake file/],
+    ["a target without a usable name", { target: { "a b": {} } }, /target\.a b of the Bake file: /],
+    ["a name that is too long", { target: { ["t".repeat(129)]: {} } }, /at most 128 characters/],
   ];
   for (const [what, document, message] of unread)
     it(`does not read a file with ${what}`, () =>
