@@ -111,7 +111,7 @@ function firstFailure({ runs }: BakeWorld, targets: Targets): BakeFailure | unde
     if (status?.completionTime === undefined || status.phase === "Succeeded") return [];
     const { class: who, reason, message } = status.failure ?? stopped;
     const rank = status.phase !== "Failed" ? 2 : reason === "BuildRunFailed" ? 1 : 0;
-    const text = `target "${name}": ${message}`.slice(0, 2000);
+    const text = `target "${name}": ${message}`;
     return [{ rank, class: who, reason, message: text, target: name }];
   });
   const [first] = all.toSorted((a, b) => a.rank - b.rank);
@@ -138,7 +138,7 @@ function cancelled(): BakeFailure {
 }
 
 function failureOf({ class: who, reason, message }: KilnError): BakeFailure {
-  return { class: who, reason, message: message.slice(0, 2000) };
+  return { class: who, reason, message };
 }
 
 function end(phase: Ending["phase"], failure?: BakeFailure): Step {

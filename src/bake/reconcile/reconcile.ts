@@ -133,7 +133,7 @@ async function spawn(
       const failure = {
         class: error.kind === "Forbidden" ? "Policy" : "User",
         reason: "BuildRunRefused",
-        message: message.slice(0, 2000),
+        message,
         target: target.name,
       } as const;
       await write({ kind: "failing", failure }, scene, deps);

@@ -3,6 +3,7 @@
 import { timestamp } from "../../api/condition.ts";
 import type { Bake, BakeStatus, BakeTargetStatus, BuildRun } from "../../api/v1alpha1/index.ts";
 import { conditions, type Summary } from "../../buildrun/status/conditions.ts";
+import { plainText } from "../../buildrun/status/text.ts";
 import type { BakePlan } from "../plan/plan.ts";
 import { present } from "../plan/values.ts";
 import type { BakeFailure, Ending } from "./decide.ts";
@@ -23,6 +24,7 @@ export type Change =
   | { readonly kind: "failing"; readonly failure: BakeFailure }
   | { readonly kind: "ended"; readonly ending: Ending };
 
+const maxMessage = 2000;
 const maxTargetMessage = 200;
 /** Bytes of JSON that the targets may be, of the 32 KB that a status has. */
 const maxTargetBytes = 24_000;
@@ -56,13 +58,23 @@ function changed(told: Told, change: Change): Partial<BakeStatus> {
     case "running":
       return { phase: "Running", ...targetsNow(told) };
     case "failing":
-      return { phase: "Running", failure: change.failure, ...targetsNow(told) };
+      return { phase: "Running", failure: plain(change.failure), ...targetsNow(told) };
     case "ended": {
       const { phase, failure } = change.ending;
       const completionTime = timestamp(told.now);
-      return { phase, completionTime, ...targetsNow(told), ...(failure && { failure }) };
+      return {
+        phase,
+        completionTime,
+        ...targetsNow(told),
+        ...(failure && { failure: plain(failure) }),
+      };
     }
   }
+}
+
+/** A message may have words of the file, which is a stranger's. */
+function plain(failure: BakeFailure): BakeFailure {
+  return { ...failure, message: plainText(failure.message, maxMessage) };
 }
 
 function targetsNow({ bake, runs }: Told): Pick<BakeStatus, "targets" | "progress"> {
@@ -98,7 +110,7 @@ function madeBy(outputs: Outputs): Partial<BakeTargetStatus> {
 }
 
 function told({ reason, message }: NonNullable<NonNullable<BuildRun["status"]>["failure"]>) {
-  return { reason, message: message.slice(0, maxTargetMessage) };
+  return { reason, message: plainText(message, maxTargetMessage) };
 }
 
 /** The BuildRuns say all of it: what does not fit is left to them. */

@@ -212,6 +212,27 @@ describe("the status of a Bake", () => {
     );
   });
 
+  it("has what a file or a build says without what a terminal would obey", () => {
+    const odd = "\u001B[2Jred \u{1F600}".padEnd(199, "x").concat("\u{1F600}");
+    const spoken = inPhase("Failed");
+    const failure = { class: "User", reason: "StepFailed", message: odd, logTail: [] };
+    const a = { ...spoken, status: { ...spoken.status, failure } } as BuildRun;
+    const follows = status({ status: seen, runs: { a } }, { kind: "running" });
+    const message = follows?.targets?.[0]?.message ?? "";
+    assert.match(message, /^red /);
+    assert.ok(message.isWellFormed(), message);
+    const refusal = new KilnError({ class: "User", reason: "BakeFileInvalid", message: odd });
+    for (const parts of [
+      { plan: refusal },
+      { status: seen, runs: { a, b: inPhase("Succeeded") } },
+    ]) {
+      const step = decide(aWorld(parts));
+      assert.ok(step.kind === "end");
+      const ended = status({ status: seen }, { kind: "ended", ending: step.ending });
+      assert.match(ended?.failure?.message ?? "", /^(target "a": )?red /);
+    }
+  });
+
   it("stays below 24 KB for 64 targets with long failures and references", () => {
     const long = inPhase("Failed");
     const failed = {
