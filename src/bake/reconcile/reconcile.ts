@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { bakeKind, buildRunKind } from "../../api/kinds.ts";
 import { InvalidResource, parseBake } from "../../api/parse.ts";
 import type { Bake, BuildRun } from "../../api/v1alpha1/index.ts";
+import { cancelRuns, writeStatus } from "../../buildrun/status/write.ts";
 import { isApiError } from "../../kube/errors.ts";
 import type { EventSink } from "../../kube/events.ts";
 import { controlledBy, type KubeObject } from "../../kube/object.ts";
@@ -80,7 +81,13 @@ async function act(step: Step, scene: Scene, deps: BakeDeps): Promise<Outcome> {
     case "spawn":
       return await spawn(step.targets, scene, deps);
     case "halt":
-      return await halt(step.runs, scene, deps);
+      await cancelRuns(step.runs, {
+        ...deps,
+        type: deps.runType,
+        cache: deps.runs,
+        signal: scene.signal,
+      });
+      return after(settleMs);
     case "follow":
       await write({ kind: "running" }, scene, deps);
       return after(recheckMs);
@@ -162,19 +169,6 @@ function targetRun(bake: Bake, { name, run, spec }: TargetPlan) {
   };
 }
 
-async function halt(runs: readonly BuildRun[], { signal }: Scene, deps: BakeDeps) {
-  for (const { metadata } of runs) {
-    const { namespace, name, uid } = metadata;
-    const wish = { metadata: { namespace, name, uid }, spec: { cancel: true } };
-    try {
-      deps.runs.wrote(await deps.client.apply(deps.runType, wish as never, {}, signal));
-    } catch (error) {
-      if (!isApiError(error, "NotFound", "Conflict")) throw error;
-    }
-  }
-  return after(settleMs);
-}
-
 async function end(ending: Ending, scene: Scene, deps: BakeDeps): Promise<Outcome> {
   const written = await write({ kind: "ended", ending }, scene, deps);
   if (written === undefined) return done;
@@ -206,9 +200,5 @@ async function write(
 ): Promise<Bake | undefined> {
   const status = nextStatus(world, change);
   if (status === undefined) return undefined;
-  const { namespace, name, uid, resourceVersion } = world.bake.metadata;
-  const metadata = { namespace, name, uid, resourceVersion };
-  const written = await deps.client.applyStatus(deps.type, { metadata, status }, {}, signal);
-  deps.cache.wrote(written);
-  return { ...world.bake, metadata: written.metadata, status };
+  return await writeStatus(world.bake, status, { ...deps, signal });
 }

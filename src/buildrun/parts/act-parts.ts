@@ -5,7 +5,7 @@ import { isApiError } from "../../kube/errors.ts";
 import { KilnError } from "../../errors/index.ts";
 import { after, done, type Outcome } from "../../runtime/outcome.ts";
 import { failureOf } from "../status/failure.ts";
-import { type ActDeps, end, type Scene, write } from "../status/write.ts";
+import { type ActDeps, cancelRuns, end, type Scene, write } from "../status/write.ts";
 import { partsProgress, partsStatus, type PartsStep } from "./decide-parts.ts";
 import { inherited } from "./inherit.ts";
 import { mergeParts } from "./merge.ts";
@@ -63,15 +63,7 @@ export async function halt(
   { signal }: Scene,
   deps: ActDeps,
 ): Promise<Outcome> {
-  for (const { metadata } of runs) {
-    const { namespace, name, uid } = metadata;
-    const wish = { metadata: { namespace, name, uid }, spec: { cancel: true } };
-    try {
-      await deps.client.apply(deps.type, wish as never, {}, signal);
-    } catch (error) {
-      if (!isApiError(error, "NotFound", "Conflict")) throw error;
-    }
-  }
+  await cancelRuns(runs, { ...deps, signal });
   return after(settleMs);
 }
 

@@ -1,11 +1,12 @@
-// The writes of a run: its status, and the finalizer that holds it. Every write carries the version that was decided upon,
-// so a stale leader's write is refused instead of undoing a newer one.
+// The writes of a run: its status, its cancelling, and the finalizer that holds it. A write of a status or finalizer carries
+// the version that was decided upon, so a stale leader's write is refused instead of undoing a newer one.
 
 import type { Logger } from "pino";
-import type { BuildRun, BuildRunStatus } from "../../api/v1alpha1/index.ts";
-import type { KubeClient } from "../../kube/client.ts";
+import type { Bake, BuildRun } from "../../api/v1alpha1/index.ts";
+import type { Applied, KubeClient } from "../../kube/client.ts";
+import { isApiError } from "../../kube/errors.ts";
 import type { EventSink } from "../../kube/events.ts";
-import { changedFinalizers } from "../../kube/object.ts";
+import { changedFinalizers, type KubeObject } from "../../kube/object.ts";
 import type { ResourceType } from "../../kube/types.ts";
 import { done, type Outcome } from "../../runtime/outcome.ts";
 import { solveFinalizer } from "../reconcile/decide.ts";
@@ -107,23 +108,43 @@ export async function write(
   const { run, now } = world;
   const status = nextStatus(run, change, now);
   if (status === undefined) return undefined;
-  return await writeStatus(run, status, {
-    client: deps.client,
-    type: deps.type,
-    cache: deps.cache,
-    signal,
-  });
+  return await writeStatus(run, status, { ...deps, signal });
 }
 
-/** Server-side apply of a whole status, refused with 409 when the run is no longer the version that was decided upon. */
-export async function writeStatus(
-  run: Pick<BuildRun, "metadata">,
-  status: BuildRunStatus,
-  to: Pick<ActDeps, "client" | "type" | "cache"> & { readonly signal: AbortSignal },
-): Promise<BuildRun> {
-  const { namespace, name, uid, resourceVersion } = run.metadata;
-  const metadata = { namespace, name, uid, resourceVersion };
-  const written = await to.client.applyStatus(to.type, { metadata, status }, {}, to.signal);
-  to.cache.wrote(written);
-  return { ...(run as BuildRun), metadata: written.metadata, status };
+/** Where objects of a kind are written. */
+export interface WriteTo<T extends KubeObject> {
+  readonly client: KubeClient;
+  readonly type: ResourceType<T>;
+  /** Told of every answer to a write, so that no decision is made from before it. */
+  readonly cache: { wrote(object: T): void };
+  readonly signal: AbortSignal;
+}
+
+/** Server-side apply of a whole status, refused with 409 when the object is no longer the version that was decided upon. */
+export async function writeStatus<T extends BuildRun | Bake>(
+  object: T,
+  status: NonNullable<T["status"]>,
+  { client, type, cache, signal }: WriteTo<T>,
+): Promise<T> {
+  const { namespace, name, uid, resourceVersion } = object.metadata;
+  const applied = { metadata: { namespace, name, uid, resourceVersion }, status };
+  const written = await client.applyStatus(type, applied as unknown as Applied<T>, {}, signal);
+  cache.wrote(written);
+  return { ...object, metadata: written.metadata, status };
+}
+
+/** Sets `spec.cancel` of these runs. One that is gone or another now is let be. */
+export async function cancelRuns(
+  runs: readonly BuildRun[],
+  { client, type, cache, signal }: WriteTo<BuildRun>,
+): Promise<void> {
+  for (const { metadata } of runs) {
+    const { namespace, name, uid } = metadata;
+    const wish = { metadata: { namespace, name, uid }, spec: { cancel: true } };
+    try {
+      cache.wrote(await client.apply(type, wish as never, {}, signal));
+    } catch (error) {
+      if (!isApiError(error, "NotFound", "Conflict")) throw error;
+    }
+  }
 }
