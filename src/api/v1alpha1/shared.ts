@@ -1,7 +1,7 @@
 // Pieces that more than one kind is made of: names, references, image references, conditions.
 
 import { z } from "zod";
-import { text } from "../schema.ts";
+import { cel, type Rule, text } from "../schema.ts";
 
 /** Name of an object in the same namespace (DNS-1123 subdomain). */
 export const ObjectName = text(
@@ -108,6 +108,30 @@ export const Platform = text(
       "must be written os/architecture or os/architecture/variant, for example linux/amd64 or linux/arm/v7",
   },
 );
+
+const mutable: readonly string[] = ["cancel", "ttlAfterFinished"];
+
+/** The rules of a spec that is run once: nothing of it changes but `ttlAfterFinished` and, once, `cancel`. */
+export function runOnce(
+  fields: readonly string[],
+  { noun, kind }: { readonly noun: string; readonly kind: string },
+): readonly Rule[] {
+  const fixed = fields.filter((field) => !mutable.includes(field));
+  return [
+    ...fixed.map((field) =>
+      cel(
+        `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
+        `${field} can not be changed after the ${noun} was created: create a new ${kind}`,
+        `.${field}`,
+      ),
+    ),
+    cel(
+      "!oldSelf.cancel || self.cancel",
+      `cancel can not be taken back: create a new ${kind}`,
+      ".cancel",
+    ),
+  ];
+}
 
 /** Longest text the controller may write into status; longer ones are cut before. */
 export const statusLimits = {

@@ -2,17 +2,7 @@
 // build, and what stands in the cluster for what the file names on a workstation.
 
 import { z } from "zod";
-import {
-  cel,
-  duration,
-  listMap,
-  oneOf,
-  open,
-  type Rule,
-  rules,
-  section,
-  text,
-} from "../../schema.ts";
+import { cel, duration, listMap, oneOf, open, rules, section, text } from "../../schema.ts";
 import { BuildContext } from "../buildrun/context.ts";
 import { insecure, Place } from "../buildrun/places.ts";
 import {
@@ -23,7 +13,7 @@ import {
   SecretMount,
   SshKeys,
 } from "../buildrun/spec.ts";
-import { ImageTag, ObjectName, SecretRef } from "../shared.ts";
+import { ImageTag, ObjectName, runOnce, SecretRef } from "../shared.ts";
 
 const File = oneOf("file", {
   inline: open({}).describe("The file itself, as an object with group and target."),
@@ -146,29 +136,12 @@ const fields = {
     .describe("Set it to true to cancel all builds; this can not be taken back."),
 };
 
-const mutable: readonly string[] = ["cancel", "ttlAfterFinished"];
-
-const immutability: readonly Rule[] = Object.keys(fields)
-  .filter((field) => !mutable.includes(field))
-  .map((field) =>
-    cel(
-      `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
-      `${field} can not be changed after the Bake was created: create a new Bake`,
-      `.${field}`,
-    ),
-  );
-
 /** Everything a Bake asks for. */
 export const BakeSpec = z
   .object(fields)
   .meta(
     rules(
-      ...immutability,
-      cel(
-        "!oldSelf.cancel || self.cancel",
-        "cancel can not be taken back: create a new Bake",
-        ".cancel",
-      ),
+      ...runOnce(Object.keys(fields), { noun: "Bake", kind: "Bake" }),
       cel(
         "!has(self.intermediates) || !self.intermediates.repository.matches(r':[^/]+$')",
         "intermediates.repository names a repository, in which images are found by digest: remove the tag",

@@ -9,7 +9,6 @@ import {
   listSet,
   oneOf,
   quantity,
-  type Rule,
   rules,
   section,
   text,
@@ -19,7 +18,15 @@ import { Attestations } from "./attestations.ts";
 import { Cache } from "./caches.ts";
 import { BuildContext, NamedContext } from "./context.ts";
 import { Output } from "./outputs.ts";
-import { DataKey, ImageRef, ObjectName, Platform, RelativePath, SecretRef } from "../shared.ts";
+import {
+  DataKey,
+  ImageRef,
+  ObjectName,
+  Platform,
+  RelativePath,
+  runOnce,
+  SecretRef,
+} from "../shared.ts";
 import { SourcePolicy } from "./source-policy.ts";
 import { Entitlements, HostAliases, Network, StepResources, Ulimits } from "./step-options.ts";
 
@@ -312,29 +319,12 @@ const fields = {
     .describe("Set it to true to cancel the run; this can not be taken back."),
 };
 
-const mutable: readonly string[] = ["cancel", "ttlAfterFinished"];
-
-const immutability: readonly Rule[] = Object.keys(fields)
-  .filter((field) => !mutable.includes(field))
-  .map((field) =>
-    cel(
-      `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
-      `${field} can not be changed after the run was created: create a new BuildRun`,
-      `.${field}`,
-    ),
-  );
-
 /** Everything a BuildRun asks for. */
 export const BuildRunSpec = z
   .object(fields)
   .meta(
     rules(
-      ...immutability,
-      cel(
-        "!oldSelf.cancel || self.cancel",
-        "cancel can not be taken back: create a new BuildRun",
-        ".cancel",
-      ),
+      ...runOnce(Object.keys(fields), { noun: "run", kind: "BuildRun" }),
       cel(
         "!has(self.context.none) || has(self.dockerfile.inline) || has(self.dockerfile.configMap)",
         "dockerfile.inline or dockerfile.configMap is needed with context.none, which has no file: write the Dockerfile there or choose another context",
