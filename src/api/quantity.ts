@@ -1,4 +1,4 @@
-// Kubernetes quantities as numbers: "128Mi" → 134217728.
+// Kubernetes quantities and sizes of Docker as numbers of bytes: "128Mi" and "128m" → 134217728.
 
 const factors: Readonly<Record<string, number>> = {
   n: 1e-9,
@@ -27,4 +27,16 @@ export function bytesOfQuantity(written: string | number): number {
   if (match === null || match[1] === "" || factor === undefined || !Number.isFinite(number))
     throw new Error(`"${written}" is not a quantity like 128Mi`);
   return Math.ceil(number * factor);
+}
+
+/**
+ * Bytes of a size as Docker and buildkitd.toml have it, such as 128m, 64KiB or 1.5GB; undefined for what is none ("20%").
+ * Units are powers of 1024, whichever way they are written (docker/go-units RAMInBytes).
+ */
+export function bytesOfSize(size: string | number): number | undefined {
+  if (typeof size === "number") return size;
+  const match = /^([0-9]+(?:\.[0-9]+)?) ?([kKmMgGtTpP])?(?:[iI]?[bB])?$/.exec(size);
+  if (match === null) return undefined;
+  const power = " kmgtp".indexOf((match[2] ?? " ").toLowerCase());
+  return Math.trunc(Number(match[1]) * 1024 ** power);
 }

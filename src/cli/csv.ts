@@ -28,13 +28,3 @@ export function csvPairs(flag: string, line: string): Map<string, string> {
     }),
   );
 }
-
-const booleans: Readonly<Record<string, boolean>> = {
-  ...{ "1": true, t: true, T: true, true: true, TRUE: true, True: true },
-  ...{ "0": false, f: false, F: false, false: false, FALSE: false, False: false },
-};
-
-/** What Go's strconv.ParseBool takes; undefined for anything else. */
-export function goBoolean(text: string | undefined): boolean | undefined {
-  return text === undefined ? undefined : booleans[text];
-}

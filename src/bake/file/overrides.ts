@@ -1,6 +1,7 @@
 // `--set target.key=value` of docker buildx bake: what each key changes in a target. Pure.
 // Rules: newOverrides and AddOverrides of bake/bake.go, buildx v0.38.2.
 
+import { goBoolean } from "../../buildrun/plan/csv.ts";
 import type { BakeFile, BakeTarget } from "./document.ts";
 import { attestOf, cacheOf, type Entry, outputOf, secretOf, sshOf } from "./entry.ts";
 import { isPattern, matcher } from "./glob.ts";
@@ -28,10 +29,10 @@ function wrong(written: string, why: string): Error {
   return refused("OverrideInvalid", `The override "${written.slice(0, 200)}" ${why}.`);
 }
 
-function goBoolean(value: string): boolean {
-  if (/^(1|t|T|true|TRUE|True)$/.test(value)) return true;
-  if (/^(0|f|F|false|FALSE|False)$/.test(value)) return false;
-  throw new Error(`must be true or false, not "${value}"`);
+function yesNo(value: string): boolean {
+  const read = goBoolean(value);
+  if (read === undefined) throw new Error(`must be true or false, not "${value}"`);
+  return read;
 }
 
 type Change = (target: Mutable, override: Override) => void;
@@ -151,16 +152,16 @@ const changes: Readonly<Record<string, Change>> = {
   attest,
   ssh,
   pull: (target, { value }) => {
-    target.pull = goBoolean(value);
+    target.pull = yesNo(value);
   },
   "no-cache": (target, { value }) => {
-    target.noCache = goBoolean(value);
+    target.noCache = yesNo(value);
   },
   push: (target, { value }) => {
-    target.output = pushed(target.output, goBoolean(value));
+    target.output = pushed(target.output, yesNo(value));
   },
   load: (target, { value }) => {
-    if (goBoolean(value)) target.output = [...target.output, { type: "docker" }];
+    if (yesNo(value)) target.output = [...target.output, { type: "docker" }];
   },
   policy: (target, { values, append }) => {
     target.policies = (append ? target.policies : 0) + values.length;

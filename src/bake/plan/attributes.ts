@@ -1,8 +1,9 @@
 // Attributes of an output, a cache or an attestation as fields of a BuildRun, by a table: what a table does not know is
 // refused by name, so that nothing is passed over in silence. Pure.
 
+import { goBoolean } from "../../buildrun/plan/csv.ts";
 import type { Entry } from "../file/entry.ts";
-import { booleanOf, entryOf, type Refuse } from "./values.ts";
+import { entryOf, type Refuse } from "./values.ts";
 
 /** How an attribute is read. */
 export type Reader = (value: string) => unknown;
@@ -15,7 +16,7 @@ export const text: Reader = (value) => value;
 
 /** Yes or no. */
 export const yesNo: Reader = (value) => {
-  const read = booleanOf(value);
+  const read = goBoolean(value);
   if (read === undefined) throw new Error("must be true or false");
   return read;
 };

@@ -1,10 +1,11 @@
 // What comes out of a target: `output`, `tags` and `annotations` as outputs of a BuildRun. Pure.
 
 import type { BakeSpec, BuildRunSpecInput } from "../../api/v1alpha1/index.ts";
+import { goBoolean } from "../../buildrun/plan/csv.ts";
 import type { BakeTarget } from "../file/document.ts";
 import type { Entry } from "../file/entry.ts";
 import { fieldsOf, integer, type Table, text, yesNo } from "./attributes.ts";
-import { booleanOf, type Refuse } from "./values.ts";
+import type { Refuse } from "./values.ts";
 
 type Output = NonNullable<BuildRunSpecInput["outputs"]>[number];
 
@@ -152,7 +153,7 @@ function outputOf(made: Made, from: OutputSources): Output[] {
 function imageOf({ target, annotations, entry, field }: Made, { refuse }: OutputSources): Output {
   const notes = Object.keys(entry).filter((key) => annotationName.test(key));
   const own = fieldsOf(entry, image, { field, refuse }, ["name", "dest", ...notes]);
-  const isPushing = entry["type"] === "registry" || booleanOf(entry["push"] ?? "false") === true;
+  const isPushing = entry["type"] === "registry" || goBoolean(entry["push"] ?? "false") === true;
   const byDigest = own["pushByDigest"] === true;
   const tags = tagsOf(target, entry).map((tag) => (byDigest ? tag.replace(/:[^/:]+$/, "") : tag));
   if (isPushing && tags.length === 0)
@@ -177,7 +178,7 @@ function archiveOf(made: Made, kind: "oci" | "docker", from: OutputSources): Out
     );
   const notes = Object.keys(entry).filter((key) => annotationName.test(key));
   const skip = ["name", "dest", "tar", ...notes];
-  if (booleanOf(entry["tar"] ?? "true") === false)
+  if (goBoolean(entry["tar"] ?? "true") === false)
     throw from.refuse(`${field}.tar`, "makes a folder: Kiln writes the archive only.");
   const own = fieldsOf(entry, packing, { field, refuse: from.refuse }, skip);
   const all = [...ownAnnotations(entry), ...annotations];

@@ -1,9 +1,11 @@
 // What a target says of its steps, secrets and attestations, in the words of a BuildRun. Pure.
 
+import { bytesOfSize } from "../../api/quantity.ts";
 import type { BakeSpec, BuildRunSpecInput } from "../../api/v1alpha1/index.ts";
+import { goBoolean } from "../../buildrun/plan/csv.ts";
 import type { BakeTarget } from "../file/document.ts";
 import { fieldsOf, type Table, text, yesNo } from "./attributes.ts";
-import { booleanOf, bytesOf, entryOf, present, type Refuse } from "./values.ts";
+import { entryOf, present, type Refuse } from "./values.ts";
 
 /** What these fields are made of. */
 export interface StepSources {
@@ -16,7 +18,7 @@ export function stepsOf(target: BakeTarget, { refuse }: StepSources): Partial<Bu
   const { network, shmSize } = target;
   if (network !== undefined && !["", "default", "none", "host"].includes(network))
     throw refuse("network", `is "${network}": use default, none or host.`);
-  const shm = shmSize === undefined || shmSize === "" ? undefined : bytesOf(shmSize);
+  const shm = shmSize === undefined || shmSize === "" ? undefined : bytesOfSize(shmSize.trim());
   if (shm === undefined && shmSize !== undefined && shmSize !== "")
     throw refuse("shm-size", `is "${shmSize}", which is no size such as 128m.`);
   const resources = resourcesOf(target, refuse);
@@ -73,7 +75,7 @@ function resourcesOf({ resources }: BakeTarget, refuse: Refuse): Record<string, 
     else if (set !== undefined) found[set] = value;
     else if (key === "memory-swap" && value === "-1") found["unlimitedSwap"] = true;
     else if (key === "memory" || key === "memory-swap") {
-      const bytes = bytesOf(value);
+      const bytes = bytesOfSize(value.trim());
       if (bytes === undefined) throw refuse(`resources.${key}`, `is "${value}", which is no size.`);
       found[key === "memory" ? "memory" : "memorySwap"] = bytes;
     } else throw refuse(`resources.${key}`, "is no limit that a BuildRun has.");
@@ -127,7 +129,7 @@ export function attestationsOf(
     const { type = "", disabled = "false" } = entry;
     if (type !== "provenance" && type !== "sbom")
       throw refuse(`${field}.type`, `is "${type}": use provenance or sbom.`);
-    if (booleanOf(disabled) === true) {
+    if (goBoolean(disabled) === true) {
       delete found[type];
       continue;
     }

@@ -4,7 +4,7 @@
 import { parse, TomlError, type TomlTable } from "smol-toml";
 import type { z } from "zod";
 import { BuildkitdToml, ownedTables } from "./known.ts";
-import { spaceBytes } from "./sizes.ts";
+import { bytesOfSize } from "../../api/quantity.ts";
 
 /** What the Builder allows, which the text must not exceed. */
 export interface LintLimits {
@@ -98,7 +98,7 @@ function tooLarge(
   for (const key of spaces) {
     const value = table[key];
     if (value === undefined || volumeBytes === undefined) continue;
-    const bytes = spaceBytes(value);
+    const bytes = bytesOfSize(value);
     if (bytes === undefined || bytes <= volumeBytes) continue;
     const says = `is ${value}, more than the ${volumeBytes} bytes of the volume: lower it or make the volume larger`;
     return { path: [...path, key], says };

@@ -1,4 +1,4 @@
-// How many bytes is that? Of a Kubernetes quantity (100Gi), and of a size as buildkitd.toml has it (10GB).
+// How many bytes is that? Of a Kubernetes quantity (100Gi).
 
 const binary: Readonly<Record<string, number>> = { Ki: 1, Mi: 2, Gi: 3, Ti: 4, Pi: 5, Ei: 6 };
 const decimal: Readonly<Record<string, number>> = {
@@ -24,16 +24,4 @@ export function quantityBytes(quantity: string | number): number {
   const power = binary[suffix];
   if (power !== undefined) return Math.ceil(value * 1024 ** power);
   return Math.ceil(value * 1000 ** (decimal[suffix] ?? 0));
-}
-
-/**
- * Bytes of a size in buildkitd.toml; undefined for a share of the disk ("20%") and for what is no size.
- * Units are powers of 1024, whichever way they are written (docker/go-units RAMInBytes).
- */
-export function spaceBytes(space: string | number): number | undefined {
-  if (typeof space === "number") return space;
-  const match = /^([0-9]+(?:\.[0-9]+)?) ?([kKmMgGtTpP])?(?:[iI]?[bB])?$/.exec(space);
-  if (match === null) return undefined;
-  const power = " kmgtp".indexOf((match[2] ?? " ").toLowerCase());
-  return Math.trunc(Number(match[1]) * 1024 ** power);
 }

@@ -1,4 +1,5 @@
-// One line of comma-separated values, as BuildKit's frontends and exporters read lists in an attribute, and buildx flags.
+// One line of comma-separated values, as BuildKit's frontends and exporters read lists in an attribute, and buildx flags;
+// and a boolean as it stands in one.
 
 /** Joins fields; a field with a comma, a quote or a line break is quoted (RFC 4180, Go's encoding/csv). */
 export function csv(fields: readonly string[]): string {
@@ -44,4 +45,11 @@ function quoted(rest: string): Taken {
   if (whole === null)
     throw new Error(`the quote of ${rest} has no end, or text right behind its end.`);
   return { field: (whole[1] ?? "").replaceAll('""', '"'), length: whole[0].length };
+}
+
+/** What Go's strconv.ParseBool takes; undefined for anything else. */
+export function goBoolean(text: string | undefined): boolean | undefined {
+  if (text === undefined) return undefined;
+  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
+  return /^(0|f|F|false|FALSE|False)$/.test(text) ? false : undefined;
 }

@@ -6,7 +6,8 @@ import {
   type CacheImport,
   type TypedAttrs,
 } from "../../buildkit/index.ts";
-import { csvPairs, goBoolean } from "../csv.ts";
+import { goBoolean } from "../../buildrun/plan/csv.ts";
+import { csvPairs } from "../csv.ts";
 import { invalidFlag } from "../flag-error.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

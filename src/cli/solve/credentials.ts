@@ -10,7 +10,8 @@ import {
   type SshSource,
 } from "../../buildkit/index.ts";
 import { noLogins, parseDockerConfig } from "../../registry/docker-config.ts";
-import { csvPairs, goBoolean } from "../csv.ts";
+import { goBoolean } from "../../buildrun/plan/csv.ts";
+import { csvPairs } from "../csv.ts";
 import { invalidFlag } from "../flag-error.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

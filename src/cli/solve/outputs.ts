@@ -9,7 +9,8 @@ import {
   type LayoutExport,
   type TypedAttrs,
 } from "../../buildkit/index.ts";
-import { csvPairs, goBoolean } from "../csv.ts";
+import { goBoolean } from "../../buildrun/plan/csv.ts";
+import { csvPairs } from "../csv.ts";
 import { invalidFlag } from "../flag-error.ts";
 
 const flag = "--output";

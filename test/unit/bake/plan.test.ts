@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { parseBuildRun } from "../../../src/api/parse.ts";
+import { bytesOfSize } from "../../../src/api/quantity.ts";
 import type { BakeSpecInput } from "../../../src/api/v1alpha1/index.ts";
 import { readBakeFile, readBakeText } from "../../../src/bake/file/document.ts";
 import { type BakePlan, planBake } from "../../../src/bake/plan/plan.ts";
-import { bytesOf } from "../../../src/bake/plan/values.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
 import { KilnError } from "../../../src/errors/index.ts";
 import { aBake } from "./fixture.ts";
@@ -149,7 +149,7 @@ describe("the plan of a Bake", () => {
     ["12 parsecs", undefined],
   ];
   for (const [size, want] of sizes)
-    it(`reads the size ${size} as Docker does`, () => assert.equal(bytesOf(size), want));
+    it(`reads the size ${size} as Docker does`, () => assert.equal(bytesOfSize(size), want));
 
   it("leaves out what a target that is only built from would push", () => {
     const file = readBakeFile({

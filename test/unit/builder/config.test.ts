@@ -5,7 +5,8 @@ import { parse } from "smol-toml";
 import type { BuilderSpecInput } from "../../../src/api/v1alpha1/index.ts";
 import { daemonConfig } from "../../../src/builder/config/daemon.ts";
 import { lineOf } from "../../../src/builder/config/lint.ts";
-import { quantityBytes, spaceBytes } from "../../../src/builder/config/sizes.ts";
+import { bytesOfSize } from "../../../src/api/quantity.ts";
+import { quantityBytes } from "../../../src/builder/config/sizes.ts";
 import { configSamples } from "./config-samples.ts";
 import { assertGoldenText } from "./golden.ts";
 import { aSpec } from "./samples.ts";
@@ -188,7 +189,7 @@ describe("sizes", () => {
   ];
   for (const [space, bytes] of spaces) {
     it(`${space} of buildkitd.toml is ${bytes} bytes`, () =>
-      assert.equal(spaceBytes(space), bytes));
+      assert.equal(bytesOfSize(space), bytes));
   }
 });
 

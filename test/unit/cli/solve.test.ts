@@ -6,7 +6,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { csvFields, csvPairs, goBoolean } from "../../../src/cli/csv.ts";
+import { goBoolean } from "../../../src/buildrun/plan/csv.ts";
+import { csvFields, csvPairs } from "../../../src/cli/csv.ts";
 import { endpointOf } from "../../../src/cli/endpoint.ts";
 import { exitCodeOf } from "../../../src/cli/failure.ts";
 import { parseCache } from "../../../src/cli/solve/caches.ts";
@@ -50,8 +51,8 @@ describe("a value of several attributes", () => {
   });
 
   it("has the truths of Go", () => {
-    assert.deepEqual(["1", "T", "true", "0", "False", "yes"].map(goBoolean), [
-      ...[true, true, true, false, false, undefined],
+    assert.deepEqual(["1", "T", "true", "0", "False", "yes", "constructor"].map(goBoolean), [
+      ...[true, true, true, false, false, undefined, undefined],
     ]);
   });
 });
