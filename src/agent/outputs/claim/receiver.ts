@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { singleName } from "./sender.ts";
-import { PlaceError, stage, type StagedPlace, type Staging } from "./staging.ts";
+import { PlaceError, stage, type Staging } from "./staging.ts";
 
 /** An output that is received. */
 export interface ReceivedOutput {
@@ -34,14 +34,9 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-interface Open {
-  readonly place: ReceivedOutput;
-  staging: Promise<Staging>;
-}
-
 /** Listens; rejects when the address can't be had. */
 export async function receive(o: ReceiverOptions): Promise<Receiver> {
-  const opened = new Map<string, Open>();
+  const opened = new Map<string, Promise<Staging>>();
   const server = createServer(
     { ...o.tls, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" },
     (request, response) => {
@@ -62,7 +57,7 @@ export async function receive(o: ReceiverOptions): Promise<Receiver> {
     async close() {
       server.closeAllConnections();
       server.close();
-      for (const { staging } of opened.values())
+      for (const staging of opened.values())
         await staging.then(async (open) => await open.discard()).catch(() => undefined);
     },
   };
@@ -80,7 +75,7 @@ function failureOf(error: unknown): { code: string; message: string } {
 
 async function handle(
   o: ReceiverOptions,
-  opened: Map<string, Open>,
+  opened: Map<string, Promise<Staging>>,
   request: IncomingMessage,
 ): Promise<void> {
   const url = new URL(request.url ?? "/", "https://receiver");
@@ -91,22 +86,18 @@ async function handle(
   if (request.method === "DELETE") {
     const found = opened.get(index);
     opened.delete(index);
-    await (await found?.staging)?.discard();
+    await (await found)?.discard();
     return;
   }
-  const open = opened.get(index) ?? { place, staging: stage(staged(o, place)) };
+  const open = opened.get(index) ?? stage({ root: place.root, path: place.path, ref: o.ref });
   opened.set(index, open);
-  const staging = await open.staging;
+  const staging = await open;
   if (request.method === "POST") {
     await staging.commit(place.single ? singleName : undefined);
     opened.delete(index);
     return;
   }
   await put(staging, { file: names.join("/"), query: url.searchParams, request });
-}
-
-function staged({ ref }: ReceiverOptions, { root, path }: ReceivedOutput): StagedPlace {
-  return { root, path, ref };
 }
 
 interface Put {
