@@ -13,7 +13,7 @@ import { KilnError } from "../../errors/index.ts";
 import { trustOf } from "../../registry/authorities.ts";
 import { repository } from "../../registry/push.ts";
 import { parseReference, referenceText, withDefaultTag } from "../../registry/reference.ts";
-import type { HiddenAttrs, Materials } from "../agent.ts";
+import type { Materials } from "../agent.ts";
 import { claimSink } from "./claim/sink.ts";
 import { collector, configMapBytes } from "./collected.ts";
 import { type ArtifactWriter, artifactWriter } from "./artifact.ts";
@@ -21,7 +21,7 @@ import { type Bucket, objectTarget } from "./bucket.ts";
 import { engineSink } from "./engine/sink.ts";
 import { inTurn } from "./in-turn.ts";
 import { filesSink, followed } from "./files-sink.ts";
-import type { Opening } from "./opening.ts";
+import { hiddenOf, type Opening } from "./opening.ts";
 import { type Passed, piecewise } from "./pieces.ts";
 import { type FileFacts, type OutputPlace, placeAttr, placeOf } from "./places.ts";
 
@@ -170,9 +170,8 @@ function configMapSink(
   };
 }
 
-function loginOf({ materials, exporter }: Opening): Bucket["login"] {
-  const mine = ({ list, index }: HiddenAttrs) => list === "outputs" && index === exporter;
-  const attrs = materials.hidden?.find(mine)?.attrs ?? {};
+function loginOf(opening: Opening): Bucket["login"] {
+  const attrs = hiddenOf(opening);
   const accessKeyId = attrs["access_key_id"];
   const secretAccessKey = attrs["secret_access_key"];
   if (accessKeyId === undefined || secretAccessKey === undefined)

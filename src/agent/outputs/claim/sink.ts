@@ -2,7 +2,7 @@
 import type { FileSink } from "../../../buildkit/index.ts";
 import { KilnError } from "../../../errors/index.ts";
 import { filesSink, followed } from "../files-sink.ts";
-import type { Opening } from "../opening.ts";
+import { hiddenOf, type Opening } from "../opening.ts";
 import { type PieceTarget, piecewise } from "../pieces.ts";
 import type { OutputPlace } from "../places.ts";
 import { type ReceiverAddress, type Sender, sender, singleName } from "./sender.ts";
@@ -48,11 +48,8 @@ function single(sent: Sender): PieceTarget {
   return { ...file, abort: async () => await sent.discard() };
 }
 
-function receiverOf({ materials, exporter }: Opening, address?: string): ReceiverAddress {
-  const attrs = materials.hidden?.find(
-    ({ list, index }) => list === "outputs" && index === exporter,
-  )?.attrs;
-  const { ca, certificate, key } = attrs ?? {};
+function receiverOf(opening: Opening, address?: string): ReceiverAddress {
+  const { ca, certificate, key } = hiddenOf(opening);
   if (address === undefined || ca === undefined || certificate === undefined || key === undefined)
     throw new KilnError({
       class: "Infra",
