@@ -1,6 +1,7 @@
 // Where file outputs go: a place travels in the exporter's attribute `dest`, which BuildKit's clients keep to
 // themselves, too. Credentials are not in it.
 
+import type { TypedAttrs } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
 
 /** A place, without its login. */
@@ -73,4 +74,10 @@ export function placeOf(text: string): OutputPlace {
     reason: "OutputPlaceInvalid",
     message: "The builder's agent does not know the place of an output: upgrade the builder.",
   });
+}
+
+/** Whether an exporter's result is loaded into the engine behind the daemon. Throws as `placeOf`. */
+export function isForEngine({ attrs }: TypedAttrs): boolean {
+  const { [placeAttr]: dest } = attrs;
+  return dest !== undefined && placeOf(dest).kind === "engine";
 }

@@ -3,10 +3,10 @@
 
 import type { SolveRequest } from "../../buildkit/index.ts";
 import type { Instance } from "../../builder/index.ts";
-import { placeAttr } from "../../agent/outputs/places.ts";
+import { isForEngine, placeAttr } from "../../agent/outputs/places.ts";
 import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
 import { KilnError } from "../../errors/index.ts";
-import { isForEngine, isLoading } from "./load.ts";
+import { isLoading } from "./load.ts";
 
 type Request = Omit<SolveRequest, "ref">;
 type Engine = NonNullable<Instance["engine"]>;

@@ -1,21 +1,15 @@
 // Results for the Docker engine behind a builder: `docker.to.engine`, and what a Builder with `defaultLoad` makes of a run
 // without outputs, as buildx does (docs.docker.com/build/builders/drivers, "Load by default"). Pure.
 
-import { type OutputPlace, placeAttr } from "../../agent/outputs/places.ts";
+import { isForEngine, type OutputPlace, placeAttr } from "../../agent/outputs/places.ts";
 import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../../buildkit/index.ts";
 import type { Instance } from "../../builder/index.ts";
 
 type Request = Omit<SolveRequest, "ref">;
-type Exporter = Request["exporters"][number];
 
 const place = { kind: "engine" } satisfies OutputPlace;
 const engineDest = JSON.stringify(place);
-
-/** Whether an exporter's result is loaded into the engine. */
-export function isForEngine({ attrs }: Exporter): boolean {
-  return attrs[placeAttr] === engineDest;
-}
 
 /** Whether the result of a run has nowhere to go but an engine, on a Builder that wants it there. */
 export function isLoadedByDefault(request: Request, spec: BuilderSpec | undefined): boolean {

@@ -5,7 +5,8 @@ import type { SolveFailure } from "../../agent/agent.ts";
 import type { WaitReason } from "./decide.ts";
 import { unpushable, unsplittable } from "../parts/split.ts";
 import { forbidden } from "../policy.ts";
-import { hasEngine, isForEngine, isLoading } from "../plan/load.ts";
+import { isForEngine } from "../../agent/outputs/places.ts";
+import { hasEngine, isLoading } from "../plan/load.ts";
 import type { RunWorld } from "./world.ts";
 
 /** What a check found: the run can't work, or not yet. */
