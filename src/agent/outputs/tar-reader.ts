@@ -1,8 +1,8 @@
 // A tar stream taken apart while it comes in: regular files go to sinks of their own, the rest is only counted. Reads
 // what Go's archive/tar writes: ustar, and PAX records for what does not fit.
 import type { FileSink } from "../../buildkit/index.ts";
+import { blockBytes, headerOf, type TarHeader } from "./tar-header.ts";
 
-const blockBytes = 512;
 const maxRecords = 1024 * 1024;
 
 /** A regular file of the archive. */
@@ -34,43 +34,6 @@ export interface TarTarget {
   skipped(path: string): void;
   finish(): Promise<void>;
   abort(): Promise<void>;
-}
-
-interface Header {
-  readonly type: string;
-  readonly path: string;
-  readonly size: number;
-  readonly mode: number;
-  readonly target: string;
-}
-
-function textAt(block: Buffer, from: number, length: number): string {
-  const field = block.subarray(from, from + length);
-  const end = field.indexOf(0);
-  return field.toString("utf8", 0, end === -1 ? length : end);
-}
-
-function numberAt(block: Buffer, from: number, length: number): number {
-  // The highest bit says that the number is binary (GNU's base-256).
-  if (((block[from] ?? 0) & 0x80) === 0)
-    return Number.parseInt(textAt(block, from, length).trim() || "0", 8);
-  return block.subarray(from + 1, from + length).reduce((sum, byte) => sum * 256 + byte, 0);
-}
-
-function headerOf(block: Buffer, records: ReadonlyMap<string, string>): Header {
-  const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
-  if (sum !== numberAt(block, 148, 8)) throw new RangeError("the archive has a damaged header");
-  const prefix = textAt(block, 257, 5) === "ustar" ? textAt(block, 345, 155) : "";
-  const name = textAt(block, 0, 100);
-  const size = Number(records.get("size") ?? numberAt(block, 124, 12));
-  if (!Number.isSafeInteger(size) || size < 0) throw new RangeError("the archive has an odd size");
-  return {
-    type: String.fromCharCode(block[156] ?? 0x30),
-    path: records.get("path") ?? (prefix === "" ? name : `${prefix}/${name}`),
-    size,
-    mode: numberAt(block, 100, 8) & 0o777,
-    target: records.get("linkpath") ?? textAt(block, 157, 100),
-  };
 }
 
 const entryTypes: Readonly<Record<string, TarEntry["type"]>> = {
@@ -179,7 +142,7 @@ class TarReader {
     return true;
   }
 
-  async #begin({ type, size, ...header }: Header): Promise<void> {
+  async #begin({ type, size, ...header }: TarHeader): Promise<void> {
     this.#left = size;
     this.#padding = (blockBytes - (size % blockBytes)) % blockBytes;
     if (type === "x" || type === "g") {

@@ -1,6 +1,7 @@
 // An OCI layout inside a tar archive that is somewhere else: only its headers are read, to know where each blob is.
 
 import { KilnError } from "../../errors/index.ts";
+import { blockBytes, headerOf, type TarHeader } from "../outputs/tar-header.ts";
 
 /** The blobs of a layout. */
 export interface LayoutArchive {
@@ -17,7 +18,6 @@ interface Extent {
   readonly size: number;
 }
 
-const blockBytes = 512;
 /** Headers are read in windows: the small files of a layout are between them. */
 const windowBytes = 64 * 1024;
 const maxEntries = 100_000;
@@ -43,11 +43,12 @@ export async function layoutArchive(read: ReadAt): Promise<LayoutArchive> {
   };
 }
 
-function invalid(what: string): KilnError {
+function invalid(what: string, cause?: unknown): KilnError {
   return new KilnError({
     class: "User",
     reason: "OciLayoutInvalid",
     message: `The archive of an OCI layout is damaged: ${what}. Make it anew.`,
+    cause,
   });
 }
 
@@ -79,15 +80,17 @@ async function extents(read: ReadAt): Promise<Map<string, Extent>> {
   for (let at = 0, count = 0; count < maxEntries; count += 1) {
     const header = await read(at, blockBytes);
     if (header.length < blockBytes || header.every((byte) => byte === 0)) return files;
-    const text = (from: number, length: number): string =>
-      header.toString("latin1", from, from + length).replace(/\0.*$/s, "");
-    const size = Number.parseInt(text(124, 12).trim() || "0", 8);
-    if (!Number.isSafeInteger(size) || size < 0 || text(257, 5) !== "ustar")
-      throw invalid("it is no tar archive that this Kiln reads");
-    const prefix = text(345, 155);
-    const name = prefix === "" ? text(0, 100) : `${prefix}/${text(0, 100)}`;
-    files.set(name.replace(/^\.\//, ""), { from: at + blockBytes, size });
+    const { path, size } = headerIn(header);
+    files.set(path.replace(/^\.\//, ""), { from: at + blockBytes, size });
     at += blockBytes + Math.ceil(size / blockBytes) * blockBytes;
   }
   throw invalid("it has too many files");
+}
+
+function headerIn(block: Buffer): TarHeader {
+  try {
+    return headerOf(block);
+  } catch (cause) {
+    throw invalid("it is no tar archive that this Kiln reads", cause);
+  }
 }

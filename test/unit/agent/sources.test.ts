@@ -15,6 +15,9 @@ function entry(path: string, data: Buffer): Buffer {
   block.write(`${data.length.toString(8).padStart(11, "0")}\0`, 124);
   block.write("0", 156);
   block.write("ustar\0", 257);
+  block.fill(" ", 148, 156);
+  const checksum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${checksum.toString(8).padStart(6, "0")}\0 `, 148);
   return Buffer.concat([block, data, Buffer.alloc((512 - (data.length % 512)) % 512)]);
 }
 
@@ -26,6 +29,11 @@ function layout(blobs: readonly Buffer[], index: object): Buffer {
   const files = blobs.map((data) => entry(`blobs/sha256/${sum(data)}`, data));
   const named = entry("index.json", Buffer.from(JSON.stringify(index)));
   return Buffer.concat([...files, named, Buffer.alloc(1024)]);
+}
+
+function damaged(archive: Buffer): Buffer {
+  archive.write("7", 130);
+  return archive;
 }
 
 function reading(archive: Buffer) {
@@ -80,6 +88,7 @@ describe("an OCI layout in an archive", () => {
     ],
     ["that names no image", layout([], {})],
     ["that is no archive", Buffer.alloc(2048, "x")],
+    ["with a damaged header", damaged(layout([Buffer.from("a")], {}))],
   ];
   for (const [what, archive] of broken)
     it(`is refused ${what}`, async () => {
