@@ -1,12 +1,9 @@
 // Blobs of a repository, read in ranges: nobody keeps a whole one. Redirects to where a registry keeps its blobs are
 // followed once, without the login.
-import { KilnError } from "../errors/index.ts";
 import { type HttpResponse, send } from "./http.ts";
-import { authorizationFor, type ReadOptions } from "./manifest.ts";
-import { loginFor } from "./docker-config.ts";
 import { type ImageReference, referenceText, registryHost } from "./reference.ts";
-import { refused, unreachable } from "./registry-errors.ts";
-import { baseUrls } from "./token.ts";
+import { askToRead, type ReadOptions } from "./reading.ts";
+import { refused } from "./registry-errors.ts";
 
 /** Reads the blobs of one repository. All reject with KilnError Registry/…. */
 export interface BlobReader {
@@ -44,22 +41,11 @@ export function blobReader(reference: ImageReference, options: ReadOptions): Blo
     digest: string,
     range: Readonly<Record<string, string>> = {},
   ): Promise<HttpResponse> => {
-    let failure: unknown;
-    for (const base of baseUrls(host, options.insecure === true)) {
-      const url = `${base}/v2/${reference.repository}/blobs/${digest}`;
-      try {
-        const first = await ask(method, url, range);
-        if (first.status !== 401) return first;
-        const login = loginFor(options.logins, reference.domain, reference.repository);
-        authorization = await authorizationFor(first.challenge, login, reference, options);
-        return authorization === undefined ? first : await ask(method, url, range);
-      } catch (error) {
-        options.signal.throwIfAborted();
-        if (error instanceof KilnError) throw error;
-        failure = error;
-      }
-    }
-    throw unreachable(host, failure);
+    const path = `${reference.repository}/blobs/${digest}`;
+    return await askToRead(reference, options, (base, fresh) => {
+      authorization = fresh ?? authorization;
+      return ask(method, `${base}/v2/${path}`, range);
+    });
   };
   const what = (digest: string): string => `${referenceText(reference)} (${digest})`;
   return {

@@ -1,12 +1,10 @@
 // What a registry holds under a reference: digest, and the digest of each platform. Read back after a push.
 import { digestOf } from "./digest.ts";
 import { KilnError } from "../errors/index.ts";
-import { basicAuthorization } from "./challenge.ts";
-import { loginFor, type DockerConfig, type RegistryLogin } from "./docker-config.ts";
-import { send, type HttpOptions, type HttpResponse } from "./http.ts";
+import { send, type HttpResponse } from "./http.ts";
+import { askToRead, type ReadOptions } from "./reading.ts";
 import { referenceText, registryHost, withDefaultTag, type ImageReference } from "./reference.ts";
-import { refused, unreachable } from "./registry-errors.ts";
-import { baseUrls, fetchToken, loginWanted } from "./token.ts";
+import { refused } from "./registry-errors.ts";
 
 /** One platform of an image. */
 export interface PlatformManifest {
@@ -23,11 +21,6 @@ export interface Manifest {
   readonly mediaType: string;
   readonly size: number;
   readonly platforms: readonly PlatformManifest[];
-}
-
-/** How a registry is read. `insecure`: plain http and any certificate are fine. */
-export interface ReadOptions extends HttpOptions {
-  readonly logins: DockerConfig;
 }
 
 const accept = [
@@ -94,57 +87,13 @@ async function request(
   reference: ImageReference,
   options: ReadOptions,
 ): Promise<HttpResponse> {
-  const host = registryHost(reference.domain);
-  let failure: unknown;
-  for (const base of baseUrls(host, options.insecure === true)) {
-    const url = `${base}/v2/${reference.repository}/manifests/${reference.digest ?? reference.tag}`;
-    let response: HttpResponse;
-    try {
-      response = await authorized(method, url, reference, options);
-    } catch (error) {
-      options.signal.throwIfAborted();
-      if (error instanceof KilnError) throw error;
-      failure = error;
-      continue;
-    }
-    if (response.status === 200) return response;
-    throw refused(host, response.status, referenceText(reference));
-  }
-  throw unreachable(host, failure);
-}
-
-/** Asks without a login, and again with what the registry then wants. */
-async function authorized(
-  method: "GET" | "HEAD",
-  url: string,
-  reference: ImageReference,
-  options: ReadOptions,
-): Promise<HttpResponse> {
-  const first = await send({ method, url, headers: { accept } }, options);
-  if (first.status !== 401) return first;
-  const login = loginFor(options.logins, reference.domain, reference.repository);
-  const authorization = await authorizationFor(first.challenge, login, reference, options);
-  if (authorization === undefined) return first;
-  return send({ method, url, headers: { accept, authorization } }, options);
-}
-
-/** The header for a repository that is read, after what the registry asked for; undefined: there is no login for it. */
-export async function authorizationFor(
-  challenge: string,
-  login: RegistryLogin | undefined,
-  reference: ImageReference,
-  options: ReadOptions,
-): Promise<string | undefined> {
-  const wanted = loginWanted(challenge);
-  if (wanted.kind === "bearer") {
-    const scopes = [`repository:${reference.repository}:pull`];
-    const host = registryHost(reference.domain);
-    return `Bearer ${(await fetchToken(host, { ...wanted, scopes }, login, options)).token}`;
-  }
-  if (wanted.kind === "basic" && login?.kind === "basic") {
-    return basicAuthorization(login.username, login.password);
-  }
-  return undefined;
+  const what = `${reference.repository}/manifests/${reference.digest ?? reference.tag}`;
+  const response = await askToRead(reference, options, (base, authorization) => {
+    const headers = { accept, ...(authorization !== undefined && { authorization }) };
+    return send({ method, url: `${base}/v2/${what}`, headers }, options);
+  });
+  if (response.status === 200) return response;
+  throw refused(registryHost(reference.domain), response.status, referenceText(reference));
 }
 
 /** Bytes of a manifest or index → what it says. Throws KilnError Registry/RegistryCorrupt when it is not JSON. */

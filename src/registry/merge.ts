@@ -3,7 +3,8 @@
 // As buildx does it: util/imagetools/create.go, v0.38.2.
 
 import { digestOf } from "./digest.ts";
-import { type ManifestBytes, readDigest, readManifestBytes, type ReadOptions } from "./manifest.ts";
+import { type ManifestBytes, readDigest, readManifestBytes } from "./manifest.ts";
+import type { ReadOptions } from "./reading.ts";
 import { repository as repositoryAt } from "./push.ts";
 import type { ImageReference } from "./reference.ts";
 import { pushedTagDiffers } from "./registry-errors.ts";

@@ -1,14 +1,12 @@
 // Blobs and manifests into a repository, as the OCI distribution spec has it: a blob in pieces, so that only one piece
 // is in memory, and a token that ended on the way is fetched anew.
 import { KilnError } from "../errors/index.ts";
-import { basicAuthorization } from "./challenge.ts";
 import { digestOf } from "./digest.ts";
-import { loginFor } from "./docker-config.ts";
 import { type HttpRequest, type HttpResponse, send } from "./http.ts";
-import type { ReadOptions } from "./manifest.ts";
+import { authorizationFor, type ReadOptions } from "./reading.ts";
 import { type ImageReference, referenceText, registryHost } from "./reference.ts";
 import { refused, unreachable } from "./registry-errors.ts";
-import { baseUrls, fetchToken, loginWanted } from "./token.ts";
+import { baseUrls } from "./token.ts";
 
 /** A blob on its way. Calls must not overlap. */
 export interface BlobUpload {
@@ -108,7 +106,9 @@ class PushedRepository implements Repository {
   async #ask(asked: Asked): Promise<HttpResponse> {
     const first = await this.#send(asked);
     if (first.status !== 401) return first;
-    this.#authorization = await this.#login(first.challenge);
+    const { challenge } = first;
+    const wanted = authorizationFor(challenge, this.#reference, this.#options, "pull,push");
+    this.#authorization = await wanted;
     return this.#authorization === undefined ? first : await this.#send(asked);
   }
 
@@ -138,17 +138,5 @@ class PushedRepository implements Repository {
 
   #bases(): string[] {
     return baseUrls(this.#host, this.#options.insecure === true);
-  }
-
-  async #login(challenge: string): Promise<string | undefined> {
-    const { domain, repository: name } = this.#reference;
-    const login = loginFor(this.#options.logins, domain, name);
-    const wanted = loginWanted(challenge);
-    if (wanted.kind === "bearer") {
-      const wish = { ...wanted, scopes: [`repository:${name}:pull,push`] };
-      return `Bearer ${(await fetchToken(this.#host, wish, login, this.#options)).token}`;
-    }
-    if (wanted.kind !== "basic" || login?.kind !== "basic") return undefined;
-    return basicAuthorization(login.username, login.password);
   }
 }

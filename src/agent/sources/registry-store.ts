@@ -4,7 +4,8 @@
 import { type ContentStore, type LentBytes, lentStore } from "../../buildkit/index.ts";
 import { KilnError } from "../../errors/index.ts";
 import { type BlobReader, blobReader } from "../../registry/blobs.ts";
-import { type ReadOptions, readManifestBytes } from "../../registry/manifest.ts";
+import { readManifestBytes } from "../../registry/manifest.ts";
+import type { ReadOptions } from "../../registry/reading.ts";
 import { type ImageReference, parseReference, withDefaultTag } from "../../registry/reference.ts";
 import { type LayoutArchive, layoutArchive } from "./layout-archive.ts";
 

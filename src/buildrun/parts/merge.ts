@@ -5,7 +5,7 @@ import type { FileFacts } from "../../agent/outputs/places.ts";
 import type { ImageOutput } from "../../api/v1alpha1/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { trustOf } from "../../registry/authorities.ts";
-import type { ReadOptions } from "../../registry/manifest.ts";
+import type { ReadOptions } from "../../registry/reading.ts";
 import { mergeImages, type IndexAnnotations } from "../../registry/merge.ts";
 import { type ImageReference, parseReference, withDefaultTag } from "../../registry/reference.ts";
 import { readCredentials } from "../credentials.ts";
