@@ -46,7 +46,7 @@ export function valueAt(object: unknown, path: readonly (string | number)[]): un
 const shownIn =
   (file: string) =>
   (title: string): { readonly shown: NamedTest } => ({ shown: { file, title } });
-const byPolicy = shownIn("test/integration/buildrun/policy.test.ts")(
+const byPolicy = shownIn("test/integration/buildrun/rights/policy.test.ts")(
   "fails when its result would go nowhere, on a Builder with defaultLoad",
 );
 const byRemote = shownIn("test/integration/builder/remote.test.ts");

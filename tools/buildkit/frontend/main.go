@@ -1,4 +1,4 @@
-// A frontend that is none for Dockerfiles, for test/integration/buildrun/frontend.test.ts. Its recipe is a line
+// A frontend that is none for Dockerfiles, for test/integration/buildrun/builds/frontend.test.ts. Its recipe is a line
 // of text; it has the targets "package" and "stamp", reads the named contexts "worker" and "tools", the secret "token"
 // and the build arg VERSION, and makes files. Its target "signed" takes a git repository only with a signature, whose
 // URL and public key are the lines of the recipe. To any question it answers that it has found fault.

@@ -5,8 +5,8 @@
 import { createHmac } from "node:crypto";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import type { BlobStore } from "../../cluster/index.ts";
-import { bodyOf, type GhaCache, tokenOf } from "./gha-cache.ts";
+import type { BlobStore } from "../../../cluster/index.ts";
+import { bodyOf, type GhaCache, tokenOf } from "../gha-cache.ts";
 
 interface Entry {
   readonly key: string;

@@ -6,9 +6,9 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { InProcessAgent } from "../../../src/agent/in-process.ts";
-import { connect, parseEndpoint } from "../../../src/buildkit/index.ts";
-import { rootLogger } from "../../../src/log.ts";
+import { InProcessAgent } from "../../../../src/agent/in-process.ts";
+import { connect, parseEndpoint } from "../../../../src/buildkit/index.ts";
+import { rootLogger } from "../../../../src/log.ts";
 import {
   type BlobStore,
   blobStore,
@@ -16,12 +16,12 @@ import {
   buildkitd,
   type ObjectStore,
   objectStore,
-} from "../../cluster/index.ts";
-import { aDaemon, build, builderOf, inline, secret, succeeds } from "./daemon.ts";
-import { instanceAt } from "./fleet.ts";
-import { type GhaCache, ghaCache } from "./gha-cache.ts";
+} from "../../../cluster/index.ts";
+import { aDaemon, build, builderOf, inline, secret, succeeds } from "../daemon.ts";
+import { instanceAt } from "../fleet.ts";
+import { type GhaCache, ghaCache } from "../gha-cache.ts";
 import { ghaCacheV2 } from "./gha-cache-v2.ts";
-import { startKiln } from "./kiln.ts";
+import { startKiln } from "../kiln.ts";
 
 const random = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /made\n";
 

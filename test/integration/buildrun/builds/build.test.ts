@@ -8,7 +8,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { promisify } from "node:util";
-import { type GitServer, gitServer, type Scratch, scratch } from "../../cluster/index.ts";
+import { type GitServer, gitServer, type Scratch, scratch } from "../../../cluster/index.ts";
 import {
   aDaemon,
   build,
@@ -20,8 +20,8 @@ import {
   secret,
   start,
   succeeds,
-} from "./daemon.ts";
-import { current, ends } from "./kiln.ts";
+} from "../daemon.ts";
+import { current, ends } from "../kiln.ts";
 
 const run = promisify(execFile);
 const byPath = { dockerfile: { path: "Dockerfile" } };

@@ -2,7 +2,7 @@
 // and after, who is asked after a crash, and that nothing is left.
 
 import assert from "node:assert/strict";
-import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
+import type { BuildRun } from "../../../../src/api/v1alpha1/index.ts";
 import {
   aRunOf,
   buildRunType,
@@ -13,8 +13,8 @@ import {
   reason,
   remove,
   until,
-} from "./kiln.ts";
-import { aScene, digest, output, registryDown, started, succeeded, succeeds } from "./scene.ts";
+} from "../kiln.ts";
+import { aScene, digest, output, registryDown, started, succeeded, succeeds } from "../scene.ts";
 
 describe("the attempt protocol", () => {
   const scene = aScene();

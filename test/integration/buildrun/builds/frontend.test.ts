@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { type ObjectStore, objectStore } from "../../cluster/index.ts";
-import { aDaemon, build, configMap, image, secret, succeeds } from "./daemon.ts";
-import { type FrontendContext, frontendContext } from "./frontend-context.ts";
+import { type ObjectStore, objectStore } from "../../../cluster/index.ts";
+import { aDaemon, build, configMap, image, secret, succeeds } from "../daemon.ts";
+import { type FrontendContext, frontendContext } from "../frontend-context.ts";
 
 describe("a frontend of one's own", () => {
   const daemon = aDaemon();

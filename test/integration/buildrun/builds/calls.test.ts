@@ -2,8 +2,8 @@
 // buildkitd.
 
 import assert from "node:assert/strict";
-import { type GitServer, gitServer } from "../../cluster/index.ts";
-import { aDaemon, build, image, inline, pushed, succeeds } from "./daemon.ts";
+import { type GitServer, gitServer } from "../../../cluster/index.ts";
+import { aDaemon, build, image, inline, pushed, succeeds } from "../daemon.ts";
 
 const questioned = [
   "# The version that is shown.",

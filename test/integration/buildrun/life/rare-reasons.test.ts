@@ -5,11 +5,11 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { InProcessAgent } from "../../../src/agent/in-process.ts";
-import { RemoteAgent } from "../../../src/agent/wire/remote.ts";
-import type { BuildRunStatus } from "../../../src/api/v1alpha1/index.ts";
-import { connect, parseEndpoint } from "../../../src/buildkit/index.ts";
-import { rootLogger } from "../../../src/log.ts";
+import { InProcessAgent } from "../../../../src/agent/in-process.ts";
+import { RemoteAgent } from "../../../../src/agent/wire/remote.ts";
+import type { BuildRunStatus } from "../../../../src/api/v1alpha1/index.ts";
+import { connect, parseEndpoint } from "../../../../src/buildkit/index.ts";
+import { rootLogger } from "../../../../src/log.ts";
 import {
   binary,
   buildkitd,
@@ -17,12 +17,12 @@ import {
   gitServer,
   type Registry,
   registry,
-} from "../../cluster/index.ts";
-import { aDaemon, build, builderOf, image, inline, secret, succeeds } from "./daemon.ts";
-import { instanceAt } from "./fleet.ts";
-import { type FrontendContext, frontendContext } from "./frontend-context.ts";
-import { startKiln } from "./kiln.ts";
-import { outerAddress } from "./outer-address.ts";
+} from "../../../cluster/index.ts";
+import { aDaemon, build, builderOf, image, inline, secret, succeeds } from "../daemon.ts";
+import { instanceAt } from "../fleet.ts";
+import { type FrontendContext, frontendContext } from "../frontend-context.ts";
+import { startKiln } from "../kiln.ts";
+import { outerAddress } from "../outer-address.ts";
 
 describe("rare reasons of a run", () => {
   let distrusted: Registry;

@@ -2,7 +2,7 @@
 // every way of not getting it, and that none of it is ever seen outside of the job.
 
 import assert from "node:assert/strict";
-import type { Job, Materials } from "../../../src/agent/agent.ts";
+import type { Job, Materials } from "../../../../src/agent/agent.ts";
 import {
   configMaps,
   events,
@@ -10,9 +10,9 @@ import {
   resourceType,
   secrets,
   serviceAccounts,
-} from "../../../src/kube/types.ts";
-import type { KubeObject } from "../../../src/kube/object.ts";
-import { instanceAt, TestFleet } from "./fleet.ts";
+} from "../../../../src/kube/types.ts";
+import type { KubeObject } from "../../../../src/kube/object.ts";
+import { instanceAt, TestFleet } from "../fleet.ts";
 import {
   aNamespace,
   aRunOf,
@@ -26,8 +26,8 @@ import {
   startKiln,
   startServer,
   until,
-} from "./kiln.ts";
-import { ScriptedAgent } from "./scripted-agent.ts";
+} from "../kiln.ts";
+import { ScriptedAgent } from "../scripted-agent.ts";
 
 const roles = resourceType<KubeObject & { rules: unknown }>({
   apiVersion: "rbac.authorization.k8s.io/v1",

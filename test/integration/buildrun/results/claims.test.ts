@@ -12,9 +12,9 @@ import {
   type ReceivedOutput,
   type Receiver,
   receive,
-} from "../../../src/agent/outputs/claim/receiver.ts";
-import { isApiError } from "../../../src/kube/errors.ts";
-import { persistentVolumeClaims, type Pod, pods, secrets } from "../../../src/kube/types.ts";
+} from "../../../../src/agent/outputs/claim/receiver.ts";
+import { isApiError } from "../../../../src/kube/errors.ts";
+import { persistentVolumeClaims, type Pod, pods, secrets } from "../../../../src/kube/types.ts";
 import {
   account,
   aDaemon,
@@ -25,8 +25,8 @@ import {
   put,
   start,
   succeeds,
-} from "./daemon.ts";
-import { cancel, ends, never, reaches, reason, until } from "./kiln.ts";
+} from "../daemon.ts";
+import { cancel, ends, never, reaches, reason, until } from "../kiln.ts";
 
 const dockerfile = [
   "FROM busybox AS b",

@@ -7,8 +7,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { type ObjectStore, objectStore, type Registry, registry } from "../../cluster/index.ts";
-import { configMaps } from "../../../src/kube/types.ts";
+import { type ObjectStore, objectStore, type Registry, registry } from "../../../cluster/index.ts";
+import { configMaps } from "../../../../src/kube/types.ts";
 import {
   account,
   aDaemon,
@@ -18,8 +18,8 @@ import {
   inline,
   secret,
   succeeds,
-} from "./daemon.ts";
-import { never } from "./kiln.ts";
+} from "../daemon.ts";
+import { never } from "../kiln.ts";
 
 const run = promisify(execFile);
 const files = [

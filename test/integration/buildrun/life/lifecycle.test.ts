@@ -1,10 +1,10 @@
 // How runs wait, end early and go away, on a real API server with an agent whose jobs end when the test says so.
 
 import assert from "node:assert/strict";
-import type { JobOutcome } from "../../../src/agent/agent.ts";
-import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
-import { events, secrets } from "../../../src/kube/types.ts";
-import { instanceAt } from "./fleet.ts";
+import type { JobOutcome } from "../../../../src/agent/agent.ts";
+import type { BuildRun } from "../../../../src/api/v1alpha1/index.ts";
+import { events, secrets } from "../../../../src/kube/types.ts";
+import { instanceAt } from "../fleet.ts";
 import {
   aRunOf,
   buildRunType,
@@ -16,7 +16,7 @@ import {
   reason,
   remove,
   until,
-} from "./kiln.ts";
+} from "../kiln.ts";
 import {
   aScene,
   builderOf,
@@ -26,7 +26,7 @@ import {
   started,
   succeeded,
   succeeds,
-} from "./scene.ts";
+} from "../scene.ts";
 
 describe("the life of a run", () => {
   const scene = aScene();

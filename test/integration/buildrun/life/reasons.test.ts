@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { parseEndpoint } from "../../../src/buildkit/index.ts";
-import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
-import { type GitServer, gitServer, type Registry, registry } from "../../cluster/index.ts";
+import { parseEndpoint } from "../../../../src/buildkit/index.ts";
+import type { BuildRun } from "../../../../src/api/v1alpha1/index.ts";
+import { type GitServer, gitServer, type Registry, registry } from "../../../cluster/index.ts";
 import {
   aDaemon,
   build,
@@ -17,9 +17,9 @@ import {
   secret,
   start,
   succeeds,
-} from "./daemon.ts";
-import { instanceAt } from "./fleet.ts";
-import { ends, reaches, reason } from "./kiln.ts";
+} from "../daemon.ts";
+import { instanceAt } from "../fleet.ts";
+import { ends, reaches, reason } from "../kiln.ts";
 
 /** Stands in front of a registry and shows, under the tag `1`, what the tag `other` has. */
 async function forgetful(): Promise<{

@@ -7,8 +7,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { type GitServer, gitServer } from "../../cluster/index.ts";
-import { aDaemon, build, configMap, image, inline, pushed, secret, succeeds } from "./daemon.ts";
+import { type GitServer, gitServer } from "../../../cluster/index.ts";
+import { aDaemon, build, configMap, image, inline, pushed, secret, succeeds } from "../daemon.ts";
 
 const run = promisify(execFile);
 const step = (command: string): string => `FROM busybox\nRUN ${command}\n`;

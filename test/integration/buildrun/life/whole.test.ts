@@ -2,9 +2,9 @@
 // that is applied before it.
 
 import assert from "node:assert/strict";
-import { InProcessAgent } from "../../../src/agent/in-process.ts";
-import { InstanceAgents } from "../../../src/agent/instance-agents.ts";
-import type { Builder, BuildRun } from "../../../src/api/v1alpha1/index.ts";
+import { InProcessAgent } from "../../../../src/agent/in-process.ts";
+import { InstanceAgents } from "../../../../src/agent/instance-agents.ts";
+import type { Builder, BuildRun } from "../../../../src/api/v1alpha1/index.ts";
 import {
   builderCaches,
   builderFeeds,
@@ -12,13 +12,13 @@ import {
   type Builders,
   cacheList,
   createBuilders,
-} from "../../../src/builder/index.ts";
-import { connect } from "../../../src/buildkit/index.ts";
-import { buildRuns, type BuildRuns } from "../../../src/buildrun/index.ts";
-import { ResourceCache } from "../../../src/kube/cache.ts";
-import { secrets } from "../../../src/kube/types.ts";
-import { rootLogger } from "../../../src/log.ts";
-import { type Buildkitd, buildkitd } from "../../cluster/index.ts";
+} from "../../../../src/builder/index.ts";
+import { connect } from "../../../../src/buildkit/index.ts";
+import { buildRuns, type BuildRuns } from "../../../../src/buildrun/index.ts";
+import { ResourceCache } from "../../../../src/kube/cache.ts";
+import { secrets } from "../../../../src/kube/types.ts";
+import { rootLogger } from "../../../../src/log.ts";
+import { type Buildkitd, buildkitd } from "../../../cluster/index.ts";
 import {
   aNamespace,
   aRunOf,
@@ -32,7 +32,7 @@ import {
   startServer,
   textOf,
   until,
-} from "./kiln.ts";
+} from "../kiln.ts";
 
 describe("a remote Builder and its runs", () => {
   let server: Server;

@@ -9,7 +9,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { type GitServer, gitServer } from "../../cluster/index.ts";
+import { type GitServer, gitServer } from "../../../cluster/index.ts";
 import {
   aDaemon,
   build,
@@ -20,8 +20,8 @@ import {
   pushed,
   secret,
   succeeds,
-} from "./daemon.ts";
-import { aRunOf, create, ends, reaches, reason } from "./kiln.ts";
+} from "../daemon.ts";
+import { aRunOf, create, ends, reaches, reason } from "../kiln.ts";
 
 const run = promisify(execFile);
 

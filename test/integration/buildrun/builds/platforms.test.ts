@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
-import { parseEndpoint } from "../../../src/buildkit/index.ts";
+import { parseEndpoint } from "../../../../src/buildkit/index.ts";
 import {
   binary,
   type Buildkitd,
@@ -17,7 +17,7 @@ import {
   type Registry,
   registry,
   scratch,
-} from "../../cluster/index.ts";
+} from "../../../cluster/index.ts";
 import {
   aDaemon,
   build,
@@ -28,10 +28,10 @@ import {
   secret,
   start,
   succeeds,
-} from "./daemon.ts";
-import { instanceAt } from "./fleet.ts";
+} from "../daemon.ts";
+import { instanceAt } from "../fleet.ts";
 import { type IndexEntry, shapeOf } from "./index-shape.ts";
-import { buildRunType, cancel, ends, never, reaches, reason, until } from "./kiln.ts";
+import { buildRunType, cancel, ends, never, reaches, reason, until } from "../kiln.ts";
 
 const run = promisify(execFile);
 const both = ["linux/amd64", "linux/arm64"];

@@ -1,9 +1,9 @@
 // What goes wrong in a build, provoked on a real buildkitd: class, reason, place, exit code and last words.
 
 import assert from "node:assert/strict";
-import { type Registry, registry } from "../../cluster/index.ts";
-import { aDaemon, build, image, inline, secret, solving, start, succeeds } from "./daemon.ts";
-import { cancel, ends, reaches, reason, remove, current, until } from "./kiln.ts";
+import { type Registry, registry } from "../../../cluster/index.ts";
+import { aDaemon, build, image, inline, secret, solving, start, succeeds } from "../daemon.ts";
+import { cancel, ends, reaches, reason, remove, current, until } from "../kiln.ts";
 
 describe("a failing run on a real buildkitd", () => {
   let locked: Registry;

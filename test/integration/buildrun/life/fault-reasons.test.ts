@@ -3,16 +3,16 @@
 // Jobs that only another version's controller would send go to the agent itself.
 
 import assert from "node:assert/strict";
-import type { Job } from "../../../src/agent/agent.ts";
-import { InProcessAgent } from "../../../src/agent/in-process.ts";
-import { Sealed } from "../../../src/agent/sealed.ts";
-import { customResourceDefinitions } from "../../../src/api/crd.ts";
-import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
-import { connect } from "../../../src/buildkit/index.ts";
-import { customResourceDefinitions as crds } from "../../../src/kube/types.ts";
-import { rootLogger } from "../../../src/log.ts";
-import { hostileDaemon, type Script } from "../buildkit/hostile/daemon.ts";
-import { instanceAt, TestFleet } from "./fleet.ts";
+import type { Job } from "../../../../src/agent/agent.ts";
+import { InProcessAgent } from "../../../../src/agent/in-process.ts";
+import { Sealed } from "../../../../src/agent/sealed.ts";
+import { customResourceDefinitions } from "../../../../src/api/crd.ts";
+import type { BuildRun } from "../../../../src/api/v1alpha1/index.ts";
+import { connect } from "../../../../src/buildkit/index.ts";
+import { customResourceDefinitions as crds } from "../../../../src/kube/types.ts";
+import { rootLogger } from "../../../../src/log.ts";
+import { hostileDaemon, type Script } from "../../buildkit/hostile/daemon.ts";
+import { instanceAt, TestFleet } from "../fleet.ts";
 import {
   aNamespace,
   aRunOf,
@@ -22,7 +22,7 @@ import {
   type Server,
   startKiln,
   startServer,
-} from "./kiln.ts";
+} from "../kiln.ts";
 
 /** The definitions without patterns and rules. */
 function lenient(): object[] {

@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { connect, parseEndpoint } from "../../../src/buildkit/index.ts";
-import { events, serviceAccounts } from "../../../src/kube/types.ts";
+import { connect, parseEndpoint } from "../../../../src/buildkit/index.ts";
+import { events, serviceAccounts } from "../../../../src/kube/types.ts";
 import {
   type BlobStore,
   blobStore,
@@ -16,11 +16,18 @@ import {
   objectStore,
   type Registry,
   registry,
-} from "../../cluster/index.ts";
-import { assertNowhere, canaryOf, keyLines, secretFields, sshKey, watched } from "../canaries.ts";
-import { aDaemon, put, secret, start } from "./daemon.ts";
-import { type GhaCache, ghaCache } from "./gha-cache.ts";
-import { ends, never } from "./kiln.ts";
+} from "../../../cluster/index.ts";
+import {
+  assertNowhere,
+  canaryOf,
+  keyLines,
+  secretFields,
+  sshKey,
+  watched,
+} from "../../canaries.ts";
+import { aDaemon, put, secret, start } from "../daemon.ts";
+import { type GhaCache, ghaCache } from "../gha-cache.ts";
+import { ends, never } from "../kiln.ts";
 
 const values = {
   "context.git.credentials.secretRef": "c4n4ry-git-token-55d1c0",

@@ -3,10 +3,10 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { send } from "../../../src/registry/http.ts";
-import { type Registry, registry } from "../../cluster/index.ts";
-import { aDaemon, build, inline, secret, succeeds } from "./daemon.ts";
-import { outerAddress } from "./outer-address.ts";
+import { send } from "../../../../src/registry/http.ts";
+import { type Registry, registry } from "../../../cluster/index.ts";
+import { aDaemon, build, inline, secret, succeeds } from "../daemon.ts";
+import { outerAddress } from "../outer-address.ts";
 import { type TokenGate, tokenGate } from "./token-gate.ts";
 
 const [user, password] = ["kiln", "c4n4ry-registry-password"];

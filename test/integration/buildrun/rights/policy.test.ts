@@ -1,11 +1,11 @@
 // What a Builder does not allow ends a run at once on a real API server: as Policy, with the list to change.
 
 import assert from "node:assert/strict";
-import type { BuilderSpecInput } from "../../../src/api/v1alpha1/index.ts";
-import { aSpec } from "../../unit/builder/samples.ts";
-import { instanceAt } from "./fleet.ts";
-import { aRunOf, create, ends, reason } from "./kiln.ts";
-import { aScene, builderOf, output, socket, started } from "./scene.ts";
+import type { BuilderSpecInput } from "../../../../src/api/v1alpha1/index.ts";
+import { aSpec } from "../../../unit/builder/samples.ts";
+import { instanceAt } from "../fleet.ts";
+import { aRunOf, create, ends, reason } from "../kiln.ts";
+import { aScene, builderOf, output, socket, started } from "../scene.ts";
 
 type Allow = NonNullable<BuilderSpecInput["allow"]>;
 

@@ -1,7 +1,7 @@
 // What dies under a running build: the controller with its agent, buildkitd, both. Each run ends once, in the right state.
 
 import assert from "node:assert/strict";
-import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
+import type { BuildRun } from "../../../../src/api/v1alpha1/index.ts";
 import {
   aDaemon,
   builderOf,
@@ -11,11 +11,11 @@ import {
   inline,
   pushed,
   start,
-} from "./daemon.ts";
-import { instanceAt } from "./fleet.ts";
-import { ends, reaches, until } from "./kiln.ts";
-import { parseEndpoint } from "../../../src/buildkit/index.ts";
-import { buildkitd } from "../../cluster/index.ts";
+} from "../daemon.ts";
+import { instanceAt } from "../fleet.ts";
+import { ends, reaches, until } from "../kiln.ts";
+import { parseEndpoint } from "../../../../src/buildkit/index.ts";
+import { buildkitd } from "../../../cluster/index.ts";
 
 describe("a run whose processes die", () => {
   const daemon: Daemon = aDaemon();
@@ -112,7 +112,7 @@ describe("a run whose processes die", () => {
     const run = await start(daemon, sleeping(4, "adopted"));
     await atItsStep(run);
     await daemon.kiln.stop();
-    const { startKiln } = await import("./kiln.ts");
+    const { startKiln } = await import("../kiln.ts");
     daemon.kiln = await startKiln(daemon);
     const { status } = await ends(daemon.server, run);
     assert.deepEqual(
