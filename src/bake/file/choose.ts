@@ -14,6 +14,8 @@ export interface ChosenTarget {
 }
 
 const prefix = "target:";
+const maxTargets = 64;
+const maxDepth = 64;
 
 /** Targets that stand for named contexts. */
 export function linksOf({ contexts }: Pick<BakeTarget, "contexts">): string[] {
@@ -21,7 +23,10 @@ export function linksOf({ contexts }: Pick<BakeTarget, "contexts">): string[] {
   return [...new Set(links.map((value) => value.slice(prefix.length)))];
 }
 
-/** The targets, each behind those that it needs. Throws `KilnError` `TargetNotFound` or `TargetCircle`. */
+/**
+ * The targets, each behind those that it needs; at most 64. Throws `KilnError` `TargetNotFound`, `TargetCircle`, or
+ * `BakeFileInvalid` as soon as they are more, or groups hold one another more than 64 deep.
+ */
 export function chosen(file: BakeFile, wanted: readonly string[]): ChosenTarget[] {
   const asked = new Set(namesOf(file, wanted));
   const done = new Map<string, ChosenTarget>();
@@ -35,6 +40,7 @@ export function chosen(file: BakeFile, wanted: readonly string[]): ChosenTarget[
         `Targets build from one another: ${[...path, name].join(", ")}.`,
       );
     if (done.has(name)) return;
+    if (done.size + path.length >= maxTargets) throw tooMany();
     const found = targetOf(file, name, path.at(-1));
     // What nobody asked for is only built from: its own outputs and tags are not made.
     const target = asked.has(name) ? found : { ...found, output: [{ type: "cacheonly" }] };
@@ -77,12 +83,34 @@ function namesOf(file: BakeFile, wanted: readonly string[]): string[] {
       `No target or group fits "${name}": there are ${all.join(", ").slice(0, 400)}.`,
     );
   });
-  return names.flatMap((name) => members(file, name, []));
+  const members = membersOf(file);
+  return names.flatMap((name) => [...members(name)]);
 }
 
-function members(file: BakeFile, name: string, above: readonly string[]): string[] {
-  const group = file.groups.get(name);
-  // A group may have the name of a target that is in it.
-  if (group === undefined || above.includes(name)) return [name];
-  return group.flatMap((member) => members(file, member, [...above, name]));
+/** Reads groups, each once: who writes a file can make a few groups that hold one another in very many ways. */
+function membersOf({ groups }: BakeFile): (name: string) => readonly string[] {
+  const known = new Map<string, readonly string[]>();
+  return (name) => members(name, 0);
+
+  function members(name: string, depth: number): readonly string[] {
+    const group = groups.get(name);
+    if (group === undefined) return [name];
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    if (depth === maxDepth)
+      throw refused("BakeFileInvalid", `Groups hold one another more than ${maxDepth} deep.`);
+    // A group may have the name of a target that is in it.
+    known.set(name, [name]);
+    const all = [...new Set(group.flatMap((member) => members(member, depth + 1)))];
+    if (all.length > maxTargets) throw tooMany();
+    known.set(name, all);
+    return all;
+  }
+}
+
+function tooMany(): Error {
+  return refused(
+    "BakeFileInvalid",
+    `The targets are too many for one Bake: build at most ${maxTargets} by spec.targets.`,
+  );
 }

@@ -5,7 +5,6 @@ import type { Bake, BuildRunSpecInput } from "../../api/v1alpha1/index.ts";
 import { chosen } from "../file/choose.ts";
 import { type BakeFile, readBakeFile, readBakeText } from "../file/document.ts";
 import { overridden } from "../file/overrides.ts";
-import { refused } from "../file/refusal.ts";
 import { targetSpec } from "./target.ts";
 
 /** A target and its BuildRun. */
@@ -24,7 +23,6 @@ export interface BakePlan {
   readonly digest: string;
 }
 
-const maxTargets = 64;
 const maxName = 63;
 
 /** The file of a Bake that is written in it; undefined: it is in a ConfigMap. Throws `KilnError` `BakeFileInvalid`. */
@@ -38,11 +36,6 @@ export function planBake(bake: Pick<Bake, "metadata" | "spec">, file: BakeFile):
   const { spec } = bake;
   const set = spec.push ? [...spec.set, "*.push=true"] : spec.set;
   const all = chosen(overridden(file, set), spec.targets);
-  if (all.length > maxTargets)
-    throw refused(
-      "BakeFileInvalid",
-      `${all.length} targets are too many for one Bake: build at most ${maxTargets} by spec.targets.`,
-    );
   const runOf = (target: string): string => runName(bake, target);
   const needed = new Set(all.flatMap(({ needs }) => needs));
   const targets = all.map((one): TargetPlan => {

@@ -17,9 +17,17 @@ const table: readonly [pattern: string, want: readonly string[]][] = [
   ["[^b-a]", ["a", "b"]],
   ["[z-ab]", ["b"]],
   ["[", []],
+  ["**i*-**", ["api-1", "api-2", "api-x"]],
+  ["*a*b*", []],
+  ["a*", ["a", "api-1", "api-2", "api-x"]],
+  ["a*a", []],
 ];
 
 describe("a pattern for names of targets", () => {
   for (const [pattern, want] of table)
     it(`fits as in Go: ${pattern}`, () => assert.deepEqual(names.filter(matcher(pattern)), want));
+
+  it("does not try again what a star has passed over", () => {
+    assert.ok(!matcher(`${"*a".repeat(40)}b`)("a".repeat(120)));
+  });
 });
