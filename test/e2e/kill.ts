@@ -1,6 +1,7 @@
 // How a container is killed as the kernel would do it: its processes, by SIGKILL, from the machine that is the node.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { identify, type ProcessIdentity, signal } from "../cluster/base/identity.ts";
 import { cluster } from "./fixture.ts";
 
 /** One container of a pod. */
@@ -23,26 +24,28 @@ async function idOf({ namespace, pod, container }: ContainerAt): Promise<string>
 }
 
 /** Processes whose control group is this container's. */
-function processesOf(id: string): number[] {
+function processesOf(id: string): ProcessIdentity[] {
   return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(id);
-      } catch {
-        return false;
-      }
-    });
+    .filter((name) => /^\d+$/.test(name) && isIn(id, name))
+    .flatMap((pid) => identify(Number(pid)) ?? []);
+}
+
+function isIn(id: string, pid: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(id);
+  } catch {
+    return false;
+  }
 }
 
 /** Kills all processes of a container and resolves when the kubelet has started it anew. */
 export async function killContainer(at: ContainerAt): Promise<void> {
   const id = await idOf(at);
-  const pids = id === "" ? [] : processesOf(id);
-  if (pids.length === 0)
+  const processes = id === "" ? [] : processesOf(id);
+  if (processes.length === 0)
     throw new Error(`${at.pod}/${at.container} has no process on this machine`);
-  for (const pid of pids) process.kill(pid, "SIGKILL");
+  // A probe may have ended meanwhile, and all end with the first of them.
+  for (const one of processes) signal(one, "SIGKILL");
   await cluster.until(`${at.container} of ${at.pod} to be started again`, async () => {
     const now = await idOf(at);
     return now !== "" && now !== id;
