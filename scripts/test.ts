@@ -5,10 +5,18 @@ import { spawn } from "node:child_process";
 import path from "node:path";
 
 interface Tally {
-  passed: number;
-  failed: number;
+  readonly passed: number;
+  readonly failed: number;
   /** What to say of each failure when all suites have ended: the title, and the first lines below it. */
-  failures: string[];
+  readonly failures: readonly string[];
+}
+
+function sum(tallies: readonly Tally[]): Tally {
+  return {
+    passed: tallies.reduce((all, { passed }) => all + passed, 0),
+    failed: tallies.reduce((all, { failed }) => all + failed, 0),
+    failures: tallies.flatMap(({ failures }) => failures),
+  };
 }
 
 /** The commands of a suite, which run at the same time. */
@@ -90,17 +98,13 @@ function failuresOf(output: string): string[] {
 
 /** One check counts as one test, so that a stale file fails the sum and not only the exit code. */
 async function runChecks(): Promise<Tally> {
-  const tally: Tally = { passed: 0, failed: 0, failures: [] };
+  const failures: string[] = [];
   for (const check of checks) {
     console.log(`check: ${check.join(" ")}`);
     const { code } = await run(check);
-    if (code === 0) tally.passed += 1;
-    else {
-      tally.failed += 1;
-      tally.failures.push(`  check: ${check.join(" ")}`);
-    }
+    if (code !== 0) failures.push(`  check: ${check.join(" ")}`);
   }
-  return tally;
+  return { passed: checks.length - failures.length, failed: failures.length, failures };
 }
 
 /**
@@ -140,34 +144,25 @@ async function runSuite(
     process.stdout.write(output);
     ended.push({ code, output });
   }
-  const tallies = ended.map(tallyOf);
-  const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0);
+  const { passed, failed, failures } = sum(ended.map(tallyOf));
   console.log(`suite ${name}: ${passed} passed in ${Math.round((Date.now() - started) / 1000)} s`);
-  return {
-    passed,
-    failed: tallies.reduce((sum, tally) => sum + tally.failed, 0),
-    failures: tallies.flatMap(({ failures }) => failures.map((failure) => `${name}:\n${failure}`)),
-  };
+  return { passed, failed, failures: failures.map((failure) => `${name}:\n${failure}`) };
 }
 
 const only = process.argv.slice(2);
 const wanted = only.length === 0 ? ["checks", ...Object.keys(suites)] : only;
-const total: Tally = { passed: 0, failed: 0, failures: [] };
-function count(tally: Tally): void {
-  total.passed += tally.passed;
-  total.failed += tally.failed;
-  total.failures.push(...tally.failures);
-}
+const tallies: Tally[] = [];
 let isBuilt = false;
 for (const name of wanted) {
   const suite = suites[name];
   if (name !== "checks" && suite === undefined) throw new Error(`there is no suite "${name}"`);
   if (!isBuilt && name !== "checks" && name !== "unit") {
     isBuilt = true;
-    count(await runBuild());
+    tallies.push(await runBuild());
   }
-  count(suite === undefined ? await runChecks() : await runSuite(name, suite));
+  tallies.push(suite === undefined ? await runChecks() : await runSuite(name, suite));
 }
+const total = sum(tallies);
 if (total.failures.length > 0) console.log(`\nfailed:\n${total.failures.join("\n")}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
