@@ -1,7 +1,6 @@
 // All Builders as the slice of runs sees them: read from caches and the probes' last answers, at the
 // moment of asking.
 
-import { durationMs } from "../api/schema.ts";
 import type { BuilderSpec, BuilderStatus } from "../api/v1alpha1/index.ts";
 import { InvalidResource } from "../api/parse.ts";
 import type { Place } from "../agent/agent.ts";
@@ -203,10 +202,8 @@ export class CachedFleet implements Fleet {
     if (object === undefined || spec === undefined) return false;
     const isOutside = externals(ref, spec).some(({ id }) => id === instanceId);
     if (!isOutside) return false;
-    const now = this.#deps.now();
     const since = this.#deps.keeper.result(builderKey(ref), instanceId)?.drainingSinceMs;
-    const isLate = since !== undefined && now.getTime() - since >= durationMs(spec.drainTimeout);
-    return isLate || isOverdue({ object, spec }, now);
+    return isOverdue({ object, spec }, this.#deps.now(), since);
   }
 
   cancelsRuns(ref: BuilderRef): boolean {

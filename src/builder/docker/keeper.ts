@@ -126,8 +126,7 @@ export class ContainerKeeper {
   #set(builder: string, loop: Loop, result: ContainerResult): void {
     const isNew = JSON.stringify(result) !== JSON.stringify(loop.result);
     loop.result = result;
-    // The time that its builds have passes by itself.
-    if (isNew || result.drainingSinceMs !== undefined) this.#o.onChange(builder);
+    if (isNew) this.#o.onChange(builder);
   }
 }
 

@@ -125,10 +125,17 @@ function isCramped(instances: readonly InstanceFacts[]): boolean {
   );
 }
 
-/** Whether the time is over that daemons which are no pods have to let their builds end. */
-export function isOverdue(of: Pick<BuilderWorld, "object" | "spec">, now: Date): boolean {
-  const sinceMs = drainedSinceMs(of);
-  if (sinceMs === undefined || of.spec === undefined) return false;
+/**
+ * Whether the time is over that a daemon which is no pod has to let its builds end. `aloneSinceMs`: since when it drains
+ * by itself, whatever its Builder does, in milliseconds since the epoch.
+ */
+export function isOverdue(
+  of: Pick<BuilderWorld, "object" | "spec">,
+  now: Date,
+  aloneSinceMs = Number.POSITIVE_INFINITY,
+): boolean {
+  if (of.spec === undefined) return false;
+  const sinceMs = Math.min(aloneSinceMs, drainedSinceMs(of) ?? Number.POSITIVE_INFINITY);
   return now.getTime() - sinceMs >= durationMs(of.spec.drainTimeout);
 }
 

@@ -13,7 +13,7 @@ import { isMarked } from "../docker/forget.ts";
 import type { ContainerKeeper } from "../docker/keeper.ts";
 import type { Decision } from "./decide.ts";
 import { externals } from "./externals.ts";
-import { type BuilderRef, builderRefOf } from "../instance.ts";
+import { builderKey, type BuilderRef, builderRefOf } from "../instance.ts";
 import { podGroups } from "../kubernetes/groups.ts";
 import { contentHash } from "../kubernetes/hash.ts";
 import { templateHashOf } from "../kubernetes/workload.ts";
@@ -21,6 +21,7 @@ import { cutLate } from "../lifecycle/carry-out.ts";
 import { holdWhileBusy } from "../lifecycle/farewell.ts";
 import { fleetState, idleTimeoutOf, isOverdue } from "../lifecycle/fleet-state.ts";
 import type { Identities } from "../pki/identities.ts";
+import type { InstanceFacts } from "../health/facts.ts";
 import type { Prober } from "../health/probe.ts";
 import { report } from "../status/report.ts";
 import { builderStatus } from "../status/builder.ts";
@@ -75,8 +76,9 @@ export async function reconcileBuilder(
     world.owned.pods.map(({ metadata }) => metadata.name),
   );
   deps.uses.recall(ref, startsIn(world));
-  const isBusy = world.instances.some(({ id }) => deps.loads.running(ref, id) > 0);
-  await hold(world, isBusy, deps, signal);
+  const busy = world.instances.filter(({ id }) => deps.loads.running(ref, id) > 0);
+  const isBusy = busy.length > 0;
+  await hold(world, busy, deps, signal);
   if (world.object.metadata.deletionTimestamp !== undefined) {
     if (isBusy) return await leave(world, deps, signal);
     if (!isMarked(world.object)) return done;
@@ -104,12 +106,16 @@ export async function reconcileBuilder(
 /** Keeps a busy Builder from vanishing, and ends the wait for its runs when their time is over. */
 async function hold(
   world: BuilderWorld,
-  isBusy: boolean,
+  busy: readonly InstanceFacts[],
   deps: ReconcileDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  await holdWhileBusy(world, isBusy, deps, signal);
-  if (isBusy && isOverdue(world, deps.now())) deps.onOverdue(world.ref);
+  await holdWhileBusy(world, busy.length > 0, deps, signal);
+  const key = builderKey(world.ref);
+  const isLate = busy.some(({ id }) =>
+    isOverdue(world, deps.now(), deps.keeper.result(key, id)?.drainingSinceMs),
+  );
+  if (isLate) deps.onOverdue(world.ref);
 }
 
 /** Of a Builder that is being deleted and still has runs: they end, are cancelled by their own slice, or are cut. */

@@ -87,15 +87,24 @@ describe("the time that daemons which are no pods have to drain", () => {
       true,
     ],
   ];
-  for (const [what, spec, object, is] of cases) {
-    it(what, () => {
-      const of = {
-        spec: aSpec({ remote: { endpoint: "tcp://there:1234" }, ...spec }),
-        object: { metadata: {}, ...object },
-      } as unknown as BuilderWorld;
-      assert.equal(isOverdue(of, now), is);
-    });
-  }
+  const worldOf = (spec: object, object: object): BuilderWorld =>
+    ({
+      spec: aSpec({ remote: { endpoint: "tcp://there:1234" }, ...spec }),
+      object: { metadata: {}, ...object },
+    }) as unknown as BuilderWorld;
+  for (const [what, spec, object, is] of cases)
+    it(what, () => assert.equal(isOverdue(worldOf(spec, object), now), is));
+
+  it("is counted from the earlier of what its Builder and what it alone does", () => {
+    const alone = worldOf({}, {});
+    const [before, justNow] = ["2026-01-01T00:50:00Z", "2026-01-01T00:59:00Z"].map(Date.parse);
+    assert.deepEqual(
+      [isOverdue(alone, now, before), isOverdue(alone, now, justNow)],
+      [true, false],
+    );
+    const both = worldOf({ drain: true }, { status: draining("DrainRequested") });
+    assert.equal(isOverdue(both, now, justNow), true);
+  });
 });
 
 describe("the fleet of a Builder", () => {
