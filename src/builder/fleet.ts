@@ -166,7 +166,7 @@ export class CachedFleet implements Fleet {
     const spent = this.#deps.uses.spent(ref);
     const isLeaving = object.metadata.deletionTimestamp !== undefined;
     const facts = this.#facts(ref);
-    const ofPods = podPlatforms(object, spec);
+    const ofPods = podPlatforms(object);
     const there = facts.map((one) => instanceOf(spec, one, { isLeaving, spent, ofPods }));
     return [...there, ...comingOf({ ref, spec, isLeaving, ofPods }, facts)];
   }
@@ -252,24 +252,16 @@ export class CachedFleet implements Fleet {
   }
 }
 
-/** What pods build for, that have not said it: what the Builder names, or what those before them said. */
-function podPlatforms(object: StoredBuilder, { kubernetes }: BuilderSpec): readonly string[] {
-  const { platforms = [] } = kubernetes ?? {};
-  const status = object.status as BuilderStatus | undefined;
-  return platforms.length > 0 ? platforms : (status?.podPlatforms ?? []);
-}
-
-/** The instance that a Builder with `scaling` gets when a run waits for it: what it builds for is known before it is there. */
-function notYetThere(ref: BuilderRef): Pick<Instance, "id" | "ready" | "reason" | "message"> {
-  const message = "There is no such instance now: one is being started.";
-  return { id: workloadName(ref), ready: false, reason: "ScalingUp", message };
+/** What pods of spec.kubernetes build for, that neither say it nor are told to: what those before them said. */
+function podPlatforms({ status }: StoredBuilder): readonly string[] {
+  return (status as BuilderStatus | undefined)?.podPlatforms ?? [];
 }
 
 interface Coming {
   readonly ref: BuilderRef;
   readonly spec: BuilderSpec;
   readonly isLeaving: boolean;
-  /** What pods of spec.kubernetes build for that have not said it. */
+  /** See `podPlatforms`. */
   readonly ofPods: readonly string[];
 }
 
@@ -282,12 +274,13 @@ function instanceOf(
     ofPods,
   }: Pick<Coming, "isLeaving" | "ofPods"> & { readonly spent: ReadonlySet<string> },
 ): Instance {
-  const isUnasked = facts.driver === undefined && facts.node === undefined && !facts.daemon;
+  const said = platformsOf(facts);
+  const isOfPods = facts.driver === undefined && facts.node === undefined;
   return {
     id: facts.id,
     ready: facts.ready && !isLeaving && !spec.drain && !spent.has(facts.id),
     ...(facts.problem === undefined ? {} : facts.problem),
-    platforms: isUnasked ? ofPods : platformsOf(facts),
+    platforms: said.length === 0 && isOfPods ? ofPods : said,
     ...engineOf(facts),
     ...((facts.driver === "Docker" || facts.driver === "DockerContainer") && { loads: true }),
     ...(facts.daemon === undefined ? {} : { version: facts.daemon.version }),
@@ -302,7 +295,10 @@ function isOrdinal(ref: BuilderRef, id: string, spec: BuilderSpec | undefined): 
   return kept.some(({ node }) => id.replace(/-\d+$/, "") === workloadName(ref, node));
 }
 
-/** For each kind of pods that come with the runs, and of which there is none now: one that can be waited for. */
+/**
+ * For each kind of pods that come with the runs, and of which there is none now: one that can be waited for. What it builds
+ * for is known before it is there.
+ */
 function comingOf(
   { ref, spec, isLeaving, ofPods }: Coming,
   facts: readonly InstanceFacts[],
@@ -312,9 +308,17 @@ function comingOf(
     ({ node, driver, platforms = node === undefined ? ofPods : [] }) => {
       if (driver.scaling === undefined || platforms.length === 0) return [];
       if (there.some((one) => one.node === node)) return [];
-      const capacity = capacityOf({ ...spec, kubernetes: driver });
-      const id = node ?? workloadName(ref);
-      return [{ ...notYetThere(ref), id, platforms, capacity, terminating: isLeaving }];
+      return [
+        {
+          id: node ?? workloadName(ref),
+          ready: false,
+          reason: "ScalingUp",
+          message: "There is no such instance now: one is being started.",
+          platforms,
+          capacity: capacityOf({ ...spec, kubernetes: driver }),
+          terminating: isLeaving,
+        },
+      ];
     },
   );
 }

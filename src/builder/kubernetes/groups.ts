@@ -40,8 +40,14 @@ export function groupOf(
   object: Pick<KubeObject, "metadata"> | undefined,
   spec: Pick<BuilderSpec, "kubernetes" | "nodes"> | undefined,
 ): PodGroup | undefined {
-  if (object === undefined || spec === undefined) return undefined;
-  const node = nodeOf(object);
+  return object === undefined || spec === undefined ? undefined : groupNamed(nodeOf(object), spec);
+}
+
+/** The group of an entry of spec.nodes; `undefined` names that of spec.kubernetes. */
+export function groupNamed(
+  node: string | undefined,
+  spec: Pick<BuilderSpec, "kubernetes" | "nodes">,
+): PodGroup | undefined {
   return podGroups(spec).find((group) => group.node === node);
 }
 

@@ -10,6 +10,7 @@ import type { InstanceLoads } from "../fleet.ts";
 import { platformsOf } from "../health/facts.ts";
 import type { Problem } from "../health/problem.ts";
 import type { TargetDeps } from "../health/targets.ts";
+import { groupNamed } from "../kubernetes/groups.ts";
 import type { BuildkitImages } from "../kubernetes/input.ts";
 import { references } from "../kubernetes/references.ts";
 import { templateHashOf } from "../kubernetes/workload.ts";
@@ -93,12 +94,12 @@ export function fleetInput(
 export function demandOf(views: readonly BuilderWorld[], loads: InstanceLoads): readonly number[] {
   const kinds = views.map(({ ref, spec, instances, node }) => {
     const driver = spec?.kubernetes;
-    const ofNode = spec?.nodes.find(({ name }) => name === node)?.platforms ?? [];
     const known = [...new Set(instances.flatMap(platformsOf))];
+    const named = spec && groupNamed(node, spec)?.platforms;
     const running = instances.reduce((sum, { id }) => sum + loads.running(ref, id), 0);
     const most = driver?.scaling?.max ?? driver?.replicas ?? (driver === undefined ? 0 : 1);
     return {
-      platforms: [ofNode, driver?.platforms ?? [], known].find(({ length }) => length > 0),
+      platforms: named ?? (known.length > 0 ? known : undefined),
       room: spec === undefined ? 0 : Math.max(0, most * capacityOf(spec) - running),
     };
   });
