@@ -5,7 +5,7 @@ import { parse, stringify, TomlError, type TomlTable } from "smol-toml";
 import type { BuilderSpec } from "../../api/v1alpha1/index.ts";
 import type { Problem } from "../health/problem.ts";
 import { lintConfig } from "./lint.ts";
-import { quantityBytes } from "./sizes.ts";
+import { bytesOfQuantity } from "../../api/quantity.ts";
 import { typedConfig } from "./typed.ts";
 
 /** What the configuration is made of. */
@@ -55,7 +55,7 @@ function ofController(fallback: string | undefined, typed: TomlTable): DaemonCon
 
 function volumeBytes({ kubernetes }: ConfigSpec): number | undefined {
   const size = kubernetes?.storage?.size ?? kubernetes?.tmpfs?.size;
-  return size === undefined ? undefined : quantityBytes(size);
+  return size === undefined ? undefined : bytesOfQuantity(size);
 }
 
 /** The first key that both set, as `a.b`; tables are looked into. */

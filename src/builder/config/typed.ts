@@ -3,7 +3,7 @@
 import type { TomlTable } from "smol-toml";
 import { durationMs } from "../../api/schema.ts";
 import type { Allow, Buildkitd, RegistryConfig } from "../../api/v1alpha1/index.ts";
-import { quantityBytes } from "./sizes.ts";
+import { bytesOfQuantity } from "../../api/quantity.ts";
 
 type Gc = NonNullable<Buildkitd["gc"]>;
 
@@ -64,7 +64,7 @@ function gcOf({ enabled, policy, ...sizes }: Gc): TomlTable {
 
 function spaces(sizes: Pick<Gc, "reservedSpace" | "maxUsedSpace" | "minFreeSpace">): TomlTable {
   const bytes = (size: string | number | undefined): number | undefined =>
-    size === undefined ? undefined : quantityBytes(size);
+    size === undefined ? undefined : bytesOfQuantity(size);
   return compact({
     reservedSpace: bytes(sizes.reservedSpace),
     maxUsedSpace: bytes(sizes.maxUsedSpace),

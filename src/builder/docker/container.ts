@@ -3,7 +3,7 @@
 import type { DockerContainerDriver } from "../../api/v1alpha1/index.ts";
 import type { ContainerState, EngineInfo, TarFile } from "../../docker/index.ts";
 import type { BuilderRef } from "../instance.ts";
-import { quantityBytes } from "../config/sizes.ts";
+import { bytesOfQuantity } from "../../api/quantity.ts";
 import { contentHash } from "../kubernetes/hash.ts";
 import { builderKindLabel, builderLabel, managedByLabel, manager } from "../names.ts";
 
@@ -152,7 +152,7 @@ function restartPolicy(text: string): object {
 
 function resources(driver: DockerContainerDriver): object {
   const bytes = (size: string | number | undefined) =>
-    size === undefined ? undefined : quantityBytes(size);
+    size === undefined ? undefined : bytesOfQuantity(size);
   const all = {
     Memory: bytes(driver.memory),
     MemorySwap: driver.unlimitedSwap ? -1 : bytes(driver.memorySwap),

@@ -6,7 +6,6 @@ import type { BuilderSpecInput } from "../../../src/api/v1alpha1/index.ts";
 import { daemonConfig } from "../../../src/builder/config/daemon.ts";
 import { lineOf } from "../../../src/builder/config/lint.ts";
 import { bytesOfSize } from "../../../src/api/quantity.ts";
-import { quantityBytes } from "../../../src/builder/config/sizes.ts";
 import { configSamples } from "./config-samples.ts";
 import { assertGoldenText } from "./golden.ts";
 import { aSpec } from "./samples.ts";
@@ -164,20 +163,6 @@ describe("a buildkitd.toml is taken with", () => {
 });
 
 describe("sizes", () => {
-  const quantities: readonly (readonly [string | number, number])[] = [
-    ["10Gi", 10 * 2 ** 30],
-    ["1.5Ki", 1536],
-    ["2G", 2e9],
-    ["500m", 1],
-    ["1e3", 1000],
-    ["1E", 1e18],
-    [2048, 2048],
-    ["7", 7],
-  ];
-  for (const [quantity, bytes] of quantities) {
-    it(`${quantity} of Kubernetes is ${bytes} bytes`, () =>
-      assert.equal(quantityBytes(quantity), bytes));
-  }
   const spaces: readonly (readonly [string | number, number | undefined])[] = [
     ["10GB", 10 * 2 ** 30],
     ["10 GiB", 10 * 2 ** 30],
