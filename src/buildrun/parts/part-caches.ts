@@ -3,35 +3,22 @@
 
 import { only } from "../../api/schema.ts";
 import type { BuildRunSpec, CacheExport, CacheImport } from "../../api/v1alpha1/index.ts";
+import { defaultTag, named, namedTag, suffixOf } from "./part-names.ts";
 
 type Cache = BuildRunSpec["cache"];
 
-const maxName = 128;
 /** As many as the API takes. */
 const maxImports = 16;
 /** Names that BuildKit gives where a spec gives none (cache/remotecache, v0.34.2). */
 const defaultName = "buildkit";
-const defaultTag = "latest";
-
-/** A tag or digest is behind the last slash; before it, a colon begins a port. */
-export function repositoryOf(reference: string): string {
-  return reference.replace(/[:@][^/]*$/, "");
-}
-
-function named(name: string, suffix: string): string {
-  return `${name.slice(0, maxName - suffix.length - 1)}-${suffix}`;
-}
 
 /** The part's own cache in place of this one; undefined: there is none of its own. */
 function own<C extends CacheImport | CacheExport>(cache: C, suffix: string): C | undefined {
   const { kind, value } = only<CacheImport & CacheExport>(cache as never);
   const as = (change: object): C => ({ [kind]: { ...value, ...change } }) as unknown as C;
   switch (kind) {
-    case "registry": {
-      const repository = repositoryOf(value.ref);
-      const tag = value.ref.slice(repository.length + 1) || defaultTag;
-      return as({ ref: `${repository}:${named(tag, suffix)}` });
-    }
+    case "registry":
+      return as({ ref: namedTag(value.ref, suffix) });
     case "s3":
     case "azblob": {
       const names = value.names.length === 0 ? [defaultName] : value.names;
@@ -50,10 +37,7 @@ function own<C extends CacheImport | CacheExport>(cache: C, suffix: string): C |
 
 /** The caches of a part for these platforms: written under names of its own; read there first, then as the spec says. */
 export function partCache(cache: Cache, platforms: readonly string[]): Cache {
-  const suffix = platforms
-    .join("_")
-    .replaceAll("/", "-")
-    .slice(0, maxName / 2);
+  const suffix = suffixOf(platforms);
   const to = cache.to.map((one) => own(one, suffix) ?? one);
   const first = cache.from.flatMap((one) => own(one, suffix) ?? []);
   return { ...cache, to, from: [...first, ...cache.from].slice(0, maxImports) };

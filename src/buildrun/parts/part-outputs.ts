@@ -1,7 +1,7 @@
 // Outputs of a part: images are pushed by digest, files go into a place of the part's own, named after its platforms. Pure.
 
 import type { BuildRunSpec, Place } from "../../api/v1alpha1/index.ts";
-import { repositoryOf } from "./part-caches.ts";
+import { namedTag, repositoryOf, suffixOf } from "./part-names.ts";
 
 type Output = BuildRunSpec["outputs"][number];
 
@@ -23,18 +23,6 @@ export function partOutput(output: Output, platforms: readonly string[]): Output
   if (tar !== undefined) return { tar: { ...tar, to: archive(tar.to) } };
   if (local === undefined) return output;
   return { local: { ...local, to: folder(local.to) } };
-}
-
-/** "linux-arm64", or "linux-amd64_linux-386". */
-export function suffixOf(platforms: readonly string[]): string {
-  return platforms.join("_").replaceAll("/", "-");
-}
-
-/** A reference with the platforms in its tag. */
-export function suffixedTag(reference: string, platforms: readonly string[]): string {
-  const repository = repositoryOf(reference);
-  const tag = reference.slice(repository.length + 1) || "latest";
-  return `${repository}:${`${tag}-${suffixOf(platforms)}`.slice(0, 128)}`;
 }
 
 /** "web.tar" → "web-linux-arm64.tar". */
@@ -68,9 +56,10 @@ function folderPlace(platforms: readonly string[]): (to: Place) => Place {
 
 function elsewhere(to: Place, platforms: readonly string[]): Place {
   const { artifact, configMap } = to;
+  const suffix = suffixOf(platforms);
   if (artifact !== undefined)
-    return { artifact: { ...artifact, ref: suffixedTag(artifact.ref, platforms) } };
+    return { artifact: { ...artifact, ref: namedTag(artifact.ref, suffix) } };
   if (configMap === undefined) return to;
-  const suffix = suffixOf(platforms).replaceAll("_", "-");
-  return { configMap: { ...configMap, name: `${configMap.name}-${suffix}` } };
+  const name = `${configMap.name}-${suffix.replaceAll("_", "-")}`;
+  return { configMap: { ...configMap, name } };
 }

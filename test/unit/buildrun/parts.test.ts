@@ -194,6 +194,12 @@ describe("a part of a run", () => {
       artifact("r.example:5000/a:1-linux-arm64"),
     ],
     [
+      "an artifact with the longest tag",
+      "tar",
+      artifact(`r.example:5000/a:${"t".repeat(128)}`),
+      artifact(`r.example:5000/a:${"t".repeat(116)}-linux-arm64`),
+    ],
+    [
       "a ConfigMap",
       "local",
       { configMap: { name: "web" } },
