@@ -4,7 +4,7 @@ import type { BuildRun } from "../../api/v1alpha1/index.ts";
 import { apiVersion } from "../../api/kinds.ts";
 import { durationMs } from "../../api/schema.ts";
 import type { Pod, Secret } from "../../kube/types.ts";
-import { placeOfOutput } from "./of-output.ts";
+import { claimNames, claimOutputs } from "./of-output.ts";
 
 /** Label of the pod, with the name of its run. */
 export const writerLabel = "kiln.build/output-writer";
@@ -16,24 +16,6 @@ const kilnUser = 65532;
 const tlsPath = "/etc/kiln/tls";
 /** An agent that holds the attempt may still be busy when the run is out of time. */
 const graceSeconds = 600;
-
-/** An output of a run onto a volume. */
-export interface ClaimOutput {
-  readonly index: number;
-  readonly claimName: string;
-  readonly path: string;
-  /** An archive, not a folder. */
-  readonly single: boolean;
-}
-
-/** Outputs of a run that a pod writes. */
-export function claimOutputs({ spec }: BuildRun): readonly ClaimOutput[] {
-  if (spec.call !== undefined) return [];
-  return spec.outputs.flatMap((output, index) => {
-    const place = placeOfOutput(output)?.persistentVolumeClaim;
-    return place === undefined ? [] : [{ index, ...place, single: output.local === undefined }];
-  });
-}
 
 /** The name of the pod and of its Secret. */
 export function writerName(ref: string): string {
@@ -71,7 +53,7 @@ type PodSpec = NonNullable<Pod["spec"]>;
 
 /** The pod. It has no token, sees only the claims, and fits the Pod Security level "restricted". */
 export function writerPod(run: BuildRun, ref: string, image: string): Pod {
-  const claims = [...new Set(claimOutputs(run).map(({ claimName }) => claimName))];
+  const claims = claimNames(run);
   const spec: Partial<PodSpec> = {
     restartPolicy: "Never",
     // Its imagePullSecrets are what counts; the pod speaks to no API server.

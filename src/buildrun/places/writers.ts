@@ -15,14 +15,8 @@ import type { KubeClient } from "../../kube/client.ts";
 import { isApiError } from "../../kube/errors.ts";
 import { type Pod, pods, secrets } from "../../kube/types.ts";
 import { refOf } from "../reconcile/attempts.ts";
-import {
-  addressOf,
-  claimOutputs,
-  hindrance,
-  writerName,
-  writerPod,
-  writerSecret,
-} from "./writer-pod.ts";
+import { claimOutputs } from "./of-output.ts";
+import { addressOf, hindrance, writerName, writerPod, writerSecret } from "./writer-pod.ts";
 
 /** The pod of an attempt. */
 export type Writer =

@@ -2,7 +2,7 @@
 
 import type { BuildRun, BuildRunSpec } from "../../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../../buildkit/index.ts";
-import { placeOfOutput } from "../places/of-output.ts";
+import { claimNames } from "../places/of-output.ts";
 import { attestAttrs } from "./attest-attrs.ts";
 import { cacheMountNamespace, cachePlan } from "./caches.ts";
 import {
@@ -113,15 +113,6 @@ function valueNeeds({ buildArgs, labelsFrom, frontend }: BuildRunSpec): ValueNee
   ];
 }
 
-/** Volumes that outputs go onto; a question makes none. */
-function claimsOf({ call, outputs }: BuildRunSpec): string[] {
-  if (call !== undefined) return [];
-  const names = outputs.flatMap(
-    (output) => placeOfOutput(output)?.persistentVolumeClaim?.claimName ?? [],
-  );
-  return [...new Set(names)];
-}
-
 function needsOf(
   spec: BuildRunSpec,
   { gits, archives, runs, trees }: ContextPlan,
@@ -132,7 +123,7 @@ function needsOf(
     gits,
     archives,
     runs,
-    claims: claimsOf(spec),
+    claims: claimNames({ spec }),
     values: valueNeeds(spec),
     registryCredentials: spec.registryCredentials.map(({ secretRef }) => secretRef.name),
     trees,

@@ -10,7 +10,7 @@ import { act } from "./act.ts";
 import { admit, decide, type FinalStep, type Step } from "./decide.ts";
 import { prepare, type PrepareSources, rehearse } from "../prepare.ts";
 import { writeConfigMaps } from "../places/config-maps.ts";
-import { claimOutputs } from "../places/writer-pod.ts";
+import { claimOutputs } from "../places/of-output.ts";
 import { nextStatus } from "../status/status.ts";
 import { type ActDeps, type Scene, setFinalizer, writeStatus } from "../status/write.ts";
 import { gather, type WorldSources } from "./world.ts";
