@@ -39,6 +39,17 @@ export interface Account {
   readonly serviceAccount: string;
 }
 
+/** The account of a BuildRun or a Bake. */
+export function accountOf({
+  metadata,
+  spec,
+}: {
+  readonly metadata: { readonly namespace?: string };
+  readonly spec: { readonly serviceAccountName: string };
+}): Account {
+  return { namespace: metadata.namespace ?? "", serviceAccount: spec.serviceAccountName };
+}
+
 /** What was read. */
 export interface Credentials {
   readonly secrets: Map<string, Buffer>;

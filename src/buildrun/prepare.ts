@@ -8,7 +8,7 @@ import type { SolveRequest } from "../buildkit/index.ts";
 import type { Fleet } from "../builder/index.ts";
 import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
-import { type Credentials, readCredentials } from "./credentials.ts";
+import { accountOf, type Credentials, readCredentials } from "./credentials.ts";
 import { withBuilderId } from "./plan/attest-attrs.ts";
 import { forEngine } from "./plan/engine.ts";
 import { withDefaultLoad } from "./plan/load.ts";
@@ -112,10 +112,6 @@ function imagesOf({ needs }: SolvePlan, others: RunWorld["others"]): Record<stri
       return other?.kind === "ready" ? [[attr, `docker-image://${other.ref}`] as const] : [];
     }),
   );
-}
-
-function accountOf(run: BuildRun): { namespace: string; serviceAccount: string } {
-  return { namespace: run.metadata.namespace ?? "", serviceAccount: run.spec.serviceAccountName };
 }
 
 async function attempted<T extends object>(read: () => Promise<T>): Promise<T | SolveFailure> {

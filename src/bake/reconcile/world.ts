@@ -1,7 +1,7 @@
 // Everything that a decision about a Bake needs, gathered once: its plan, as long as it is needed, and its BuildRuns.
 
 import type { Bake, BuildRun } from "../../api/v1alpha1/index.ts";
-import { readConfigMapText } from "../../buildrun/credentials.ts";
+import { accountOf, readConfigMapText } from "../../buildrun/credentials.ts";
 import { KilnError } from "../../errors/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { isControlledBy, type KubeObject } from "../../kube/object.ts";
@@ -71,15 +71,7 @@ async function planned(
   }
 }
 
-async function fileText(
-  { metadata, spec }: Bake,
-  client: KubeClient,
-  signal: AbortSignal,
-): Promise<string> {
-  const account = {
-    namespace: metadata.namespace ?? "",
-    serviceAccount: spec.serviceAccountName,
-  };
-  const at = spec.file.configMap ?? { name: "", key: "" };
-  return await readConfigMapText(at, account, client, signal);
+async function fileText(bake: Bake, client: KubeClient, signal: AbortSignal): Promise<string> {
+  const at = bake.spec.file.configMap ?? { name: "", key: "" };
+  return await readConfigMapText(at, accountOf(bake), client, signal);
 }

@@ -8,7 +8,8 @@ import { trustOf } from "../../registry/authorities.ts";
 import type { ReadOptions } from "../../registry/reading.ts";
 import { mergeImages, type IndexAnnotations } from "../../registry/merge.ts";
 import { type ImageReference, parseReference, withDefaultTag } from "../../registry/reference.ts";
-import { readCredentials } from "../credentials.ts";
+import { accountOf, readCredentials } from "../credentials.ts";
+import { noNeeds } from "../plan/needs.ts";
 import type { BuilderView, RunWorld } from "../reconcile/world.ts";
 import type { PartView } from "./decide-parts.ts";
 
@@ -30,21 +31,9 @@ export async function mergeParts(
   { client, signal }: MergeSources,
 ): Promise<SolveFacts> {
   if (!("request" in plan) || run.spec.outputs.length === 0) return { images: [], baseImages: [] };
-  const account = {
-    namespace: run.metadata.namespace ?? "",
-    serviceAccount: run.spec.serviceAccountName,
-  };
   const { registryCredentials } = plan.needs;
-  const needs = {
-    ...plan.needs,
-    secrets: [],
-    ssh: [],
-    gits: [],
-    trees: {},
-    claims: [],
-    registryCredentials,
-  };
-  const { logins, authorities } = await readCredentials(needs, account, client, signal);
+  const needs = { ...noNeeds, registryCredentials };
+  const { logins, authorities } = await readCredentials(needs, accountOf(run), client, signal);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
   const images: ImageFacts[] = [];
   const files: FileFacts[] = [];
@@ -65,13 +54,12 @@ export async function mergeParts(
 
 /** What a part left of an output of files, in a place of its own. */
 function partFiles({ found }: PartView, exporter: number): FileFacts[] {
-  return (found?.status?.outputs ?? []).flatMap(({ files }, index): FileFacts[] => {
-    if (files === undefined || index !== exporter) return [];
-    const { location, size = 0, digest, files: count, skipped } = files;
-    const told = { digest, files: count, skipped };
-    const known = Object.entries(told).filter(([, value]) => value !== undefined);
-    return [{ exporter, location, size, ...Object.fromEntries(known) }];
-  });
+  const files = found?.status?.outputs?.[exporter]?.files;
+  if (files === undefined) return [];
+  const { location, size = 0, digest, files: count, skipped } = files;
+  const told = { digest, files: count, skipped };
+  const known = Object.entries(told).filter(([, value]) => value !== undefined);
+  return [{ exporter, location, size, ...Object.fromEntries(known) }];
 }
 
 /** Whether the Builder takes this registry without a certificate that holds. */

@@ -99,3 +99,17 @@ export interface Needs {
   /** By the name that the frontend asks for. */
   readonly trees: Readonly<Record<string, TreeNeed>>;
 }
+
+/** Of a build that names nothing in the cluster. */
+export const noNeeds: Needs = {
+  secrets: [],
+  ssh: [],
+  gits: [],
+  registryCredentials: [],
+  hidden: [],
+  archives: [],
+  values: [],
+  runs: [],
+  claims: [],
+  trees: {},
+};
