@@ -8,6 +8,7 @@ import { missingPlatforms } from "../../placement/platform.ts";
 import { apiVersion } from "../../api/kinds.ts";
 import { partCache } from "./part-caches.ts";
 import { partOutput } from "./part-outputs.ts";
+import { finalFailure } from "../status/failure.ts";
 
 /** Label of a part, with the name of the run that it is of. */
 export const partOfLabel = "kiln.build/part-of";
@@ -43,13 +44,11 @@ export function unsplittable({ spec }: BuildRun): SolveFailure | undefined {
       (image !== undefined && (!image.push || image.tags.length === 0)),
   );
   if (index < 0) return undefined;
-  return {
+  return finalFailure({
     class: "User",
     reason: "OutputNotSplittable",
     message: `spec.outputs[${index}] can not be made: no instance of the Builder builds for ${spec.platforms.join(", ")} together, and an image that is not pushed can not be put together from several. Push it, or start a run for each platform.`,
-    retryable: false,
-    logTail: [],
-  };
+  });
 }
 
 /** Why its parts can't be pushed: some platforms have only Docker engines with the older image store. */
@@ -62,13 +61,11 @@ export function unpushable(
       (one) => !one.terminating && missingPlatforms(group, one.platforms).length === 0,
     );
     if (able.length === 0 || able.some(({ engine }) => engine?.containerdStore !== false)) continue;
-    return {
+    return finalFailure({
       class: "User",
       reason: "NotForEngine",
       message: `No instance of the Builder builds for all platforms together, and for ${group.join(", ")} there is only the Docker engine of ${able.map(({ id }) => id).join(", ")}, which keeps images in its older store and so cannot push its part: switch it to containerd's image store, add a node for the platform, or start a run for each platform.`,
-      retryable: false,
-      logTail: [],
-    };
+    });
   }
   return undefined;
 }

@@ -7,6 +7,7 @@ import { unpushable, unsplittable } from "../parts/split.ts";
 import { forbidden } from "../policy.ts";
 import { isForEngine } from "../../agent/outputs/places.ts";
 import { hasEngine, isLoading } from "../plan/load.ts";
+import { finalFailure } from "../status/failure.ts";
 import type { RunWorld } from "./world.ts";
 
 /** What a check found: the run can't work, or not yet. */
@@ -60,13 +61,7 @@ const resultHasAPlace: Check = ({ builder, plan }) => {
     index < 0
       ? `${who} has defaultLoad, so a result without an output is for a Docker engine, and there is none behind it. Start a new run that names an output, or set spec.defaultLoad: false there.`
       : `spec.outputs[${index}].docker.to.engine needs a Docker engine, and there is none behind ${who}: start a new run that pushes the image (outputs[].image) or gives the archive another place, or one on a Builder of kind docker or dockerContainer.`;
-  const failure = {
-    class: "User",
-    reason: "NoEngineToLoad",
-    message,
-    retryable: false,
-    logTail: [],
-  } as const;
+  const failure = finalFailure({ class: "User", reason: "NoEngineToLoad", message });
   return { kind: "reject", failure };
 };
 
@@ -83,13 +78,8 @@ const localCachesHaveAPlace: Check = ({ builder, plan }) => {
     pods.length === 0
       ? "use another kind of cache in a new run, since its daemon is not beside an agent of Kiln"
       : "set localCaches in all of its kubernetes blocks, or use another kind of cache in a new run";
-  const failure = {
-    class: "User",
-    reason: "LocalCacheUnavailable",
-    message: `${kind} "${name}" keeps no local caches: ${what}.`,
-    retryable: false,
-    logTail: [],
-  } as const;
+  const message = `${kind} "${name}" keeps no local caches: ${what}.`;
+  const failure = finalFailure({ class: "User", reason: "LocalCacheUnavailable", message });
   return { kind: "reject", failure };
 };
 

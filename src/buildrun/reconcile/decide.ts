@@ -11,6 +11,7 @@ import { hasCollected } from "../places/config-maps.ts";
 import { inherited } from "../parts/inherit.ts";
 import { partsOf } from "../parts/split.ts";
 import type { SolvePlan } from "../plan/plan.ts";
+import { finalFailure } from "../status/failure.ts";
 import { objection } from "./verdict.ts";
 import type { BuilderView, Prepared, RunWorld, Unready } from "./world.ts";
 
@@ -315,12 +316,8 @@ function isLate({ run, now }: RunWorld): boolean {
   return now.getTime() >= deadlineMs(run);
 }
 
-function failure(init: Pick<SolveFailure, "class" | "reason" | "message">): SolveFailure {
-  return { ...init, retryable: false, logTail: [] };
-}
-
 function cancelled(): SolveFailure {
-  return failure({
+  return finalFailure({
     class: "User",
     reason: "Cancelled",
     message: "The run was cancelled by spec.cancel.",
@@ -328,7 +325,7 @@ function cancelled(): SolveFailure {
 }
 
 function evicted(): SolveFailure {
-  return failure({
+  return finalFailure({
     class: "Builder",
     reason: "BuilderDeleted",
     message: "The Builder was deleted, and its deletionPolicy cancels running builds.",
@@ -336,7 +333,7 @@ function evicted(): SolveFailure {
 }
 
 function deleted(): SolveFailure {
-  return failure({
+  return finalFailure({
     class: "User",
     reason: "Deleted",
     message: "The run was deleted while it was running.",
@@ -345,10 +342,10 @@ function deleted(): SolveFailure {
 
 function timedOut(run: BuildRun): SolveFailure {
   const message = `The run took longer than its timeout of ${run.spec.timeout}; raise spec.timeout or make the build faster.`;
-  return failure({ class: "User", reason: "Timeout", message });
+  return finalFailure({ class: "User", reason: "Timeout", message });
 }
 
 function lost(of: SolveFailure["class"], why: string): SolveFailure {
   const message = `The attempt was lost: ${why}.`;
-  return { ...failure({ class: of, reason: attemptLost, message }), retryable: true };
+  return { ...finalFailure({ class: of, reason: attemptLost, message }), retryable: true };
 }

@@ -3,6 +3,7 @@
 import type { SolveFailure } from "../../agent/agent.ts";
 import type { BuildRun } from "../../api/v1alpha1/index.ts";
 import { parseReference, referenceText } from "../../registry/reference.ts";
+import { finalFailure } from "../status/failure.ts";
 
 /** What another run means for the one that names it. */
 export type OtherRun =
@@ -62,8 +63,7 @@ export function otherRun(
 }
 
 function fail(reason: string, message: string): OtherRun {
-  const failure = { class: "User", reason, message, retryable: false, logTail: [] } as const;
-  return { kind: "fail", failure };
+  return { kind: "fail", failure: finalFailure({ class: "User", reason, message }) };
 }
 
 /** The first image that it pushed, by digest: a tag may have moved since. */

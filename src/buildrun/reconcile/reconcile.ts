@@ -11,6 +11,7 @@ import { admit, decide, type FinalStep, type Step } from "./decide.ts";
 import { prepare, type PrepareSources, rehearse } from "../prepare.ts";
 import { writeConfigMaps } from "../places/config-maps.ts";
 import { claimOutputs } from "../places/of-output.ts";
+import { finalFailure } from "../status/failure.ts";
 import { nextStatus } from "../status/status.ts";
 import { type ActDeps, type Scene, setFinalizer, writeStatus } from "../status/write.ts";
 import { gather, type WorldSources } from "./world.ts";
@@ -125,13 +126,8 @@ async function refuse(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const run = raw as BuildRun;
-  const failure = {
-    class: "User",
-    reason: "InvalidSpec",
-    message: error.message,
-    retryable: false,
-    logTail: [],
-  } as const;
+  const { message } = error;
+  const failure = finalFailure({ class: "User", reason: "InvalidSpec", message });
   const status = nextStatus(run, { kind: "ended", result: "Failed", failure }, deps.now());
   if (status !== undefined) await writeStatus(run, status, { ...deps, signal });
   deps.book.forget(keyOf(raw.metadata));

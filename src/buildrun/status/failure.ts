@@ -15,6 +15,13 @@ export function failureOf(error: KilnError): SolveFailure {
   return { class: error.class, reason, message, retryable, logTail: [] };
 }
 
+/** A failure that nothing but another spec, or another run, mends. */
+export function finalFailure(
+  init: Pick<SolveFailure, "class" | "reason" | "message">,
+): SolveFailure {
+  return { ...init, retryable: false, logTail: [] };
+}
+
 /** The failure as it is written. `hints` are sentences that help a person when a registry refused. */
 export function statusFailure(failure: SolveFailure, hints: readonly string[] = []): Failure {
   const helpful = failure.class === "Registry" ? [failure.message, ...hints] : [failure.message];
