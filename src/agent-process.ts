@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
 import { InProcessAgent } from "./agent/in-process.ts";
 import { Journal } from "./agent/journal/journal.ts";
+import { hostAndPort } from "./agent/wire/address.ts";
 import { noMaterials } from "./agent/wire/jobs.ts";
 import { type Listener, listen } from "./agent/wire/listener.ts";
 import { agentServer } from "./agent/wire/server.ts";
@@ -55,11 +56,9 @@ interface Serving {
 }
 
 async function serve(config: AgentConfig, { grpc, log, lifecycle }: Serving): Promise<Listener> {
-  const colon = config.address.lastIndexOf(":");
-  const host = config.address.slice(0, colon).replace(/^\[|\]$/g, "");
-  const port = Number(config.address.slice(colon + 1));
   const files = new TlsFiles({ folder: config.tls, log, onChange: (tls) => listener.renew(tls) });
-  const listener = await listen({ grpc, host, port, log, tls: await files.start() });
+  const at = hostAndPort(config.address);
+  const listener = await listen({ grpc, ...at, log, tls: await files.start() });
   lifecycle.onStop("listener", () => {
     files.stop();
     listener.close(lastAnswersMs);

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { Command } from "commander";
 import type { ReceivedOutput } from "../agent/outputs/claim/receiver.ts";
+import { hostAndPort } from "../agent/wire/address.ts";
 
 interface Flags {
   readonly address: string;
@@ -23,15 +24,13 @@ export function receiveCommand(): Command {
     .action(async ({ address, tls, ref, outputs }: Flags) => {
       const { receive } = await import("../agent/outputs/claim/receiver.ts");
       const read = async (name: string) => await readFile(path.join(tls, name), "utf8");
-      const colon = address.lastIndexOf(":");
       const receiver = await receive({
         tls: {
           ca: await read("ca.crt"),
           cert: await read("tls.crt"),
           key: await read("tls.key"),
         },
-        host: address.slice(0, colon),
-        port: Number(address.slice(colon + 1)),
+        ...hostAndPort(address),
         ref,
         outputs: JSON.parse(outputs) as Record<string, ReceivedOutput>,
       });

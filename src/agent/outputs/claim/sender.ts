@@ -5,6 +5,7 @@ import { once } from "node:events";
 import type { ClientRequest, IncomingMessage } from "node:http";
 import https from "node:https";
 import { KilnError } from "../../../errors/index.ts";
+import { hostAndPort } from "../../wire/address.ts";
 import type { PieceTarget } from "../pieces.ts";
 
 /** The pod, and how to speak to it. PEM texts. */
@@ -49,7 +50,7 @@ const discardMs = 5_000;
 export function sender(to: ReceiverAddress, index: number, signal: AbortSignal): Sender {
   // One connection: calls come one after another.
   const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
-  const [host, port] = splitAddress(to.address);
+  const { host, port } = hostAndPort(to.address);
   const tls = { ca: to.ca, cert: to.certificate, key: to.key, servername: receiverName };
   const begin = (method: string, path: string, until: AbortSignal): Asked => {
     const request = https.request({ ...tls, agent, host, port, method, path, signal: until });
@@ -175,9 +176,4 @@ function parsed(text: string): { code?: string; message?: string } {
 
 function pathOf(index: number, path: string): string {
   return `/${index}/${path.split("/").map(encodeURIComponent).join("/")}`;
-}
-
-function splitAddress(address: string): [host: string, port: number] {
-  const colon = address.lastIndexOf(":");
-  return [address.slice(0, colon).replace(/^\[|\]$/g, ""), Number(address.slice(colon + 1))];
 }
