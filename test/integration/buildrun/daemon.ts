@@ -208,6 +208,20 @@ export async function succeeds(
   return status;
 }
 
+/** Runs to the end, which has to be a failure of this class and reason, told in a sentence. */
+export async function failsAs(
+  daemon: Daemon,
+  spec: Record<string, unknown>,
+  [owner, why]: readonly [string, string],
+): Promise<BuildRunStatus> {
+  const status = await build(daemon, spec);
+  const { failure, phase } = status;
+  assert.deepEqual([failure?.class, failure?.reason], [owner, why], failure?.message);
+  assert.match(failure?.message ?? "", /\.$/, "a sentence");
+  assert.equal(phase, "Failed");
+  return status;
+}
+
 /** An image output in the suite's registry. */
 export function image(
   daemon: Daemon,

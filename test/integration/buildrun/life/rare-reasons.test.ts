@@ -7,7 +7,6 @@ import os from "node:os";
 import path from "node:path";
 import { InProcessAgent } from "../../../../src/agent/in-process.ts";
 import { RemoteAgent } from "../../../../src/agent/wire/remote.ts";
-import type { BuildRunStatus } from "../../../../src/api/v1alpha1/index.ts";
 import { connect, parseEndpoint } from "../../../../src/buildkit/index.ts";
 import { rootLogger } from "../../../../src/log.ts";
 import {
@@ -18,7 +17,7 @@ import {
   type Registry,
   registry,
 } from "../../../cluster/index.ts";
-import { aDaemon, build, builderOf, image, inline, secret, succeeds } from "../daemon.ts";
+import { aDaemon, builderOf, failsAs, image, inline, secret, succeeds } from "../daemon.ts";
 import { instanceAt } from "../fleet.ts";
 import { type FrontendContext, frontendContext } from "../frontend-context.ts";
 import { startKiln } from "../kiln.ts";
@@ -64,13 +63,6 @@ describe("rare reasons of a run", () => {
     ...atOnce,
   });
 
-  function isOf(status: BuildRunStatus, owner: string, why: string): void {
-    const { failure } = status;
-    assert.deepEqual([failure?.class, failure?.reason], [owner, why], failure?.message);
-    assert.match(failure?.message ?? "", /[.]$/, "a sentence");
-    assert.equal(status.phase, "Failed");
-  }
-
   const failures: readonly (readonly [string, string, () => Record<string, unknown>])[] = [
     ["User", "BuildFailed", () => inline("FROM busybox\nRUN echo a > /a\nWORKDIR /a/b\n")],
     ["Infra", "BucketUnavailable", () => inline("FROM busybox\n", toBucket("tar"))],
@@ -101,14 +93,14 @@ describe("rare reasons of a run", () => {
   for (const [owner, why, spec] of failures)
     it(`are ${why} of class ${owner}`, async () => {
       await secret(daemon, "bucket", { AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" });
-      isOf(await build(daemon, spec()), owner, why);
+      await failsAs(daemon, spec(), [owner, why]);
     });
 
   it("are FrontendFailed, CallFailed and SignatureInvalid, by what a frontend does", async () => {
     const nothing = 'FROM busybox\nENTRYPOINT ["/bin/true"]\n';
     await succeeds(daemon, inline(nothing, image(daemon, "silent:1")));
     const silent = { frontend: { image: `${daemon.registry.host}/silent:1` } };
-    isOf(await build(daemon, inline("any", silent)), "User", "FrontendFailed");
+    await failsAs(daemon, inline("any", silent), ["User", "FrontendFailed"]);
 
     await succeeds(daemon, {
       context: { http: { url: frontend.url } },
@@ -122,24 +114,21 @@ describe("rare reasons of a run", () => {
       ...ours,
       ...more,
     });
-    const asked = await build(daemon, recipe("web\n", { call: "outline" }));
-    isOf(asked, "User", "CallFailed");
+    const outline = recipe("web\n", { call: "outline" });
+    const asked = await failsAs(daemon, outline, ["User", "CallFailed"]);
     assert.equal(asked.call?.statusCode, 2);
 
     const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBTcx2Bdo4s3Ye8gVgPSb0lEyYj3ijJQKdhxWkKKwM8v";
     const spec = recipe(`${git.url("unsigned")}\n${key}\n`, { target: "signed" });
-    isOf(await build(daemon, spec), "Source", "SignatureInvalid");
+    await failsAs(daemon, spec, ["Source", "SignatureInvalid"]);
   });
 
   it("are NotForEngine for what an engine with the older image store cannot do", async () => {
     const endpoint = parseEndpoint(daemon.buildkitd.address);
     const engine = { containerdStore: false };
     daemon.fleet.set(builderOf(daemon), { instances: [instanceAt(endpoint, { engine })] });
-    isOf(
-      await build(daemon, inline("FROM busybox\n", image(daemon, "engine:1"))),
-      "User",
-      "NotForEngine",
-    );
+    const pushing = inline("FROM busybox\n", image(daemon, "engine:1"));
+    await failsAs(daemon, pushing, ["User", "NotForEngine"]);
   });
 
   it("are DiskFull where the daemon's disk is", async () => {
@@ -167,7 +156,7 @@ describe("rare reasons of a run", () => {
         dockerfile: { path: "Dockerfile" },
         ...atOnce,
       };
-      isOf(await build(daemon, spec), "Builder", "DiskFull");
+      await failsAs(daemon, spec, ["Builder", "DiskFull"]);
     } finally {
       await small.stop();
     }
@@ -192,16 +181,16 @@ describe("rare reasons of a run", () => {
     await workBy(new InProcessAgent({ log: rootLogger("error"), connect, caches }));
     const cache = (list: "from" | "to", name: string) =>
       inline("FROM busybox\nRUN true\n", { cache: { [list]: [{ local: { name } }] }, ...atOnce });
-    isOf(await build(daemon, cache("from", "broken")), "User", "OciLayoutInvalid");
-    isOf(await build(daemon, cache("to", "locked")), "Infra", "OciLayoutLocked");
-    isOf(await build(daemon, cache("to", "file")), "Infra", "Unexpected");
+    await failsAs(daemon, cache("from", "broken"), ["User", "OciLayoutInvalid"]);
+    await failsAs(daemon, cache("to", "locked"), ["Infra", "OciLayoutLocked"]);
+    await failsAs(daemon, cache("to", "file"), ["Infra", "Unexpected"]);
   });
 
   it("are AttemptLost when no agent answers, which the log calls AgentUnreachable", async () => {
     await daemon.kiln.stop();
     const agent = new RemoteAgent({ kind: "tcp", host: "127.0.0.1", port: 9 });
     daemon.kiln = await startKiln({ ...daemon, agent, limits: { recallGraceMs: 500 } });
-    isOf(await build(daemon, inline("FROM busybox\n", atOnce)), "Builder", "AttemptLost");
+    await failsAs(daemon, inline("FROM busybox\n", atOnce), ["Builder", "AttemptLost"]);
     assert.match(daemon.kiln.log(), /AgentUnreachable/);
     agent.close();
   });
