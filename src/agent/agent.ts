@@ -3,6 +3,7 @@
 
 import type { DockerConfig, Endpoint, SolveEvent, SolveRequest } from "../buildkit/index.ts";
 import type { ErrorClass } from "../errors/index.ts";
+import type { RegistryTrust } from "../registry/authorities.ts";
 import type { FileFacts } from "./outputs/places.ts";
 import type { Sealed } from "./sealed.ts";
 
@@ -53,15 +54,13 @@ export interface HiddenAttrs {
 }
 
 /** What a solve needs besides its request. Held in memory only. */
-export interface Materials {
+export interface Materials extends RegistryTrust {
   /** Of the daemon. An agent that knows its own daemon ignores it. */
   readonly endpoint: Endpoint;
   /** Session secrets by id. */
   readonly secrets: ReadonlyMap<string, Buffer>;
   /** Logins for registries. */
   readonly logins: DockerConfig;
-  /** Authorities of registries, for what the agent itself asks of them. Default: none but the public ones. */
-  readonly authorities?: ReadonlyMap<string, string>;
   readonly sshKeys: readonly SshKey[];
   /** Local trees by the name the frontend asks for: flat file names to contents. */
   readonly trees: ReadonlyMap<string, ReadonlyMap<string, Buffer>>;

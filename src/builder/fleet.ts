@@ -21,9 +21,11 @@ import {
   type Instance,
   type InstanceLoad,
   type NotReady,
+  type RegistryFacts,
 } from "./instance.ts";
 import { externals } from "./reconcile/externals.ts";
-import { externalPlace } from "./health/external-targets.ts";
+import { externalPlace, readerOf } from "./health/external-targets.ts";
+import { registryFacts } from "./remote/registries.ts";
 import type { Prober } from "./health/probe.ts";
 import { groupOf, podGroups } from "./kubernetes/groups.ts";
 import { capacityOf, isOverdue } from "./lifecycle/fleet-state.ts";
@@ -189,6 +191,16 @@ export class CachedFleet implements Fleet {
       message: `Instance ${instanceId} of ${ref.kind} "${ref.name}" is not running${comesBack ? " now" : " any more"}.`,
       retryable: true,
     });
+  }
+
+  async registries(
+    ref: BuilderRef,
+    hosts: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<RegistryFacts> {
+    const spec = this.spec(ref);
+    if (spec === undefined) return { authorities: new Map(), insecureRegistries: new Set() };
+    return await registryFacts(spec, hosts, readerOf({ ref, spec }, this.#deps), signal);
   }
 
   demand(ref: BuilderRef): void {

@@ -50,12 +50,20 @@ export interface NotReady {
   readonly message: string;
 }
 
+/** What a Builder says of registries, as others may know it: no key and no login is in it. */
+export interface RegistryFacts {
+  /** PEM texts of certificates by registry. */
+  readonly authorities: ReadonlyMap<string, string>;
+  /** Those that speak plain HTTP, or whose certificate is overlooked. */
+  readonly insecureRegistries: ReadonlySet<string>;
+}
+
 /** How many runs are on an instance. */
 export interface InstanceLoad {
   readonly running: number;
 }
 
-/** All Builders and their instances, from caches: nothing here waits but `place`. */
+/** All Builders and their instances, from caches: nothing here waits but `place` and `registries`. */
 export interface Fleet {
   /**
    * The Builder that a run in `namespace` means; undefined when there is none. A ref without a kind
@@ -76,6 +84,15 @@ export interface Fleet {
    * `InstanceGone` when it will not come back, `InstanceNotRunning`, `TLSSecretUnreadable`, ….
    */
   place(ref: BuilderRef, instanceId: string, signal: AbortSignal): Promise<Place>;
+  /**
+   * What `spec.buildkitd.registries` says of these hosts, with authorities read anew; nothing of a Builder that is gone.
+   * Throws a `KilnError` of class `Builder`: `SecretNotFound`, `SecretForbidden` or `SecretInvalid`.
+   */
+  registries(
+    ref: BuilderRef,
+    hosts: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<RegistryFacts>;
   /** A run waits for this Builder: it may have to start an instance. */
   demand(ref: BuilderRef): void;
   /** Whether it is being deleted, and its running builds are to be cancelled. */

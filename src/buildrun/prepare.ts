@@ -2,12 +2,14 @@
 
 import type { SolveFailure } from "../agent/agent.ts";
 import { placeAttr, placeOf as placeAt } from "../agent/outputs/places.ts";
+import { ownRegistries } from "../agent/sources/own-registries.ts";
 import { Sealed } from "../agent/sealed.ts";
 import type { BuildRun } from "../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../buildkit/index.ts";
 import type { Fleet } from "../builder/index.ts";
 import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
+import { trustOfBoth } from "../registry/authorities.ts";
 import { accountOf, type Credentials, readCredentials } from "./credentials.ts";
 import { withBuilderId } from "./plan/attest-attrs.ts";
 import { forEngine } from "./plan/engine.ts";
@@ -58,16 +60,18 @@ export async function prepare(
   from: PrepareSources & { readonly signal: AbortSignal },
 ): Promise<Prepared | Unready | SolveFailure> {
   return await attempted(async () => {
-    const [credentials, place] = await Promise.all([
+    const [credentials, place, registries] = await Promise.all([
       readCredentials(plan.needs, accountOf(run), from.client, from.signal),
       from.fleet.place(builder.ref, instance, from.signal),
+      from.fleet.registries(builder.ref, ownRegistries(plan.request), from.signal),
     ]);
     const writer = await from.writers.ready(run, refOf(run, number), from.signal);
     if (writer?.kind === "starting") return podStarting(writer.message);
     const { hints, knownHosts: _, attrs, ...read } = credentials;
     const { endpoint, engine: store } = place;
     const hidden = [...read.hidden, ...(writer?.hidden ?? [])];
-    const materials = new Sealed({ endpoint, ...read, hidden, ...(store && { engine: store }) });
+    const own = { ...read, ...trustOfBoth(read, registries), hidden };
+    const materials = new Sealed({ endpoint, ...own, ...(store && { engine: store }) });
     const request = withKnownHosts(plan, credentials);
     // What comes from the cluster never replaces what the plan says: options of a frontend may have any name.
     const ofPart = { ...attrs, ...request.frontendAttrs, ...imagesOf(plan, others) };

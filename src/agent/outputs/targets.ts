@@ -101,9 +101,10 @@ function artifactSink(
   const { type, materials, signal, exporter } = opening;
   const reference = withDefaultTag(parseReference(ref));
   const tag = reference.tag ?? "latest";
-  const access = { logins: materials.logins, ...trustOf(materials.authorities, reference) };
+  const { logins } = materials;
+  const access = { logins, signal, ...trustOf(materials, reference, insecure) };
   const open = (): ArtifactWriter =>
-    artifactWriter(repository(reference, { ...access, insecure, signal }), {
+    artifactWriter(repository(reference, access), {
       type: type === "local" ? filesType : `application/vnd.kiln.output.${type}.v1`,
       tag,
     });

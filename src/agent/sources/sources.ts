@@ -2,7 +2,7 @@
 // context that is no folder, which frontends take as an input.
 
 import type { SolveRequest, StoreUse } from "../../buildkit/index.ts";
-import { trustOf } from "../../registry/authorities.ts";
+import { type RegistryTrust, trustOf } from "../../registry/authorities.ts";
 import { parseReference } from "../../registry/reference.ts";
 import type { Materials } from "../agent.ts";
 import { sourceDefinition } from "./inputs.ts";
@@ -29,9 +29,10 @@ export function hasSources({ frontendAttrs }: SolveRequest): boolean {
  */
 export async function openSources(
   request: SolveRequest,
-  { logins, authorities }: Pick<Materials, "logins" | "authorities">,
+  materials: Pick<Materials, "logins" | keyof RegistryTrust>,
   signal: AbortSignal,
 ): Promise<OpenedSources> {
+  const { logins } = materials;
   const uses: StoreUse[] = [];
   const attrs: Record<string, string> = {};
   for (const [key, value] of Object.entries(request.frontendAttrs)) {
@@ -39,8 +40,7 @@ export async function openSources(
     attrs[key] = value;
     if (artifact === undefined) continue;
     const { ref, insecure } = artifact;
-    const trust = trustOf(authorities, parseReference(ref));
-    const access = { logins, insecure, signal, ...trust };
+    const access = { logins, signal, ...trustOf(materials, parseReference(ref), insecure) };
     const { digest, store } = await registryContent(ref, access);
     const name = `artifact-${uses.length}`;
     uses.push({ id: `oci:${name}`, store });

@@ -18,7 +18,7 @@ export function jobToWire({
   request,
   materials,
 }: Job): MessageInitShape<typeof StartRequestSchema> {
-  const { secrets, logins, sshKeys, trees, hidden = [], authorities } = materials.open();
+  const { secrets, logins, sshKeys, trees, hidden = [], ...more } = materials.open();
   const { definition, frontendInputs, ...plain } = request;
   return {
     ref,
@@ -28,7 +28,8 @@ export function jobToWire({
     materials: {
       secrets: Object.fromEntries(secrets),
       logins: [...logins].map(([key, login]) => ({ key, login: JSON.stringify(login) })),
-      authorities: Object.fromEntries(authorities ?? []),
+      authorities: Object.fromEntries(more.authorities ?? []),
+      insecureRegistries: [...(more.insecureRegistries ?? [])],
       sshKeys: [...sshKeys],
       trees: [...trees].map(([name, files]) => ({ name, files: Object.fromEntries(files) })),
       hidden: hidden.map(({ attrs, ...entry }) => ({ ...entry, attrs: { ...attrs } })),
@@ -60,6 +61,7 @@ function opened(wire: WireMaterials | undefined, endpoint: Endpoint): Materials 
     secrets: buffers(wire?.secrets),
     logins: new Map((wire?.logins ?? []).map(login)),
     authorities: new Map(Object.entries(wire?.authorities ?? {})),
+    insecureRegistries: new Set(wire?.insecureRegistries),
     sshKeys: (wire?.sshKeys ?? []).map(({ id, privateKey }) => ({ id, privateKey })),
     trees: new Map((wire?.trees ?? []).map(({ name, files }) => [name, buffers(files)])),
     hidden: (wire?.hidden ?? []).map(({ list, index, attrs }) => ({

@@ -5,7 +5,8 @@ import type { BuilderSpec, DockerContainerDriver } from "../../api/v1alpha1/inde
 import type { TarFile } from "../../docker/index.ts";
 import { daemonConfig } from "../config/daemon.ts";
 import { registriesPath, registryFolder } from "../config/typed.ts";
-import { builderFault, readSecret, type SecretReader, valueIn } from "../remote/secrets.ts";
+import { registryText } from "../remote/registries.ts";
+import { builderFault, type SecretReader } from "../remote/secrets.ts";
 import { configPath } from "./container.ts";
 
 /** BuildKit puts what the JSON files in this folder hold into provenance (buildx: provenance-add-gha). */
@@ -55,12 +56,7 @@ async function registryFiles(
           ]),
     ];
     for (const { to, secretName, key } of parts) {
-      const wanted = { name: secretName, field: "spec.buildkitd.registries", holds: key };
-      const text = valueIn(await readSecret(wanted, reader, signal), key);
-      if (text === undefined) {
-        const message = `Secret ${reader.namespace}/${secretName} has no key ${key}, which registry ${host} needs: add it, or correct spec.buildkitd.registries.`;
-        throw builderFault("SecretInvalid", message);
-      }
+      const text = await registryText({ host, secretName, key }, reader, signal);
       files.push(file(`${folder}/${to}`, text, to === "tls.key" ? 0o600 : 0o644));
     }
   }

@@ -90,7 +90,7 @@ export async function merge(_: StepOf<"merge">, scene: Scene, deps: ActDeps): Pr
   const { parts = [] } = world;
   const told = inherited(parts);
   try {
-    const facts = await mergeParts(world, parts, { client: deps.client, signal });
+    const facts = await mergeParts(world, parts, { ...deps, signal });
     const finishedAt = deps.now().toISOString();
     const outcome = { kind: "succeeded", facts, finishedAt } as const;
     await end({ kind: "ended", result: "Succeeded", outcome, told }, undefined, scene, deps);

@@ -2,38 +2,44 @@
 
 import type { ImageFacts, SolveFacts } from "../../agent/agent.ts";
 import type { FileFacts } from "../../agent/outputs/places.ts";
-import type { ImageOutput } from "../../api/v1alpha1/index.ts";
+import type { BuildRun, ImageOutput } from "../../api/v1alpha1/index.ts";
+import type { Fleet } from "../../builder/index.ts";
 import type { KubeClient } from "../../kube/client.ts";
-import { trustOf } from "../../registry/authorities.ts";
+import { trustOf, trustOfBoth } from "../../registry/authorities.ts";
 import type { ReadOptions } from "../../registry/reading.ts";
 import { mergeImages, type IndexAnnotations } from "../../registry/merge.ts";
 import { type ImageReference, parseReference, withDefaultTag } from "../../registry/reference.ts";
 import { accountOf, readCredentials } from "../credentials.ts";
 import { noNeeds } from "../plan/needs.ts";
-import type { BuilderView, RunWorld } from "../reconcile/world.ts";
+import type { RunWorld } from "../reconcile/world.ts";
 import type { PartView } from "./decide-parts.ts";
 
 /** How the merge reaches the cluster. */
 export interface MergeSources {
   readonly client: KubeClient;
+  readonly fleet: Pick<Fleet, "registries">;
   readonly signal: AbortSignal;
 }
 
 const deadlineMs = 60_000;
 
 /**
- * Merges every output of the run. Throws KilnError Registry/…, or that of a Secret that can not be read; of class Infra,
+ * Merges every output of the run. Throws KilnError Registry/…, or that of a Secret, of the run or of its Builder, that can not be read; of class Infra,
  * `Unexpected`, when a part has no digest.
  */
 export async function mergeParts(
   { run, builder, plan }: RunWorld,
   parts: readonly PartView[],
-  { client, signal }: MergeSources,
+  { client, fleet, signal }: MergeSources,
 ): Promise<SolveFacts> {
   if (!("request" in plan) || run.spec.outputs.length === 0) return { images: [], baseImages: [] };
   const { registryCredentials } = plan.needs;
   const needs = { ...noNeeds, registryCredentials };
-  const { logins, authorities } = await readCredentials(needs, accountOf(run), client, signal);
+  const [{ logins, ...own }, registries] = await Promise.all([
+    readCredentials(needs, accountOf(run), client, signal),
+    builder && fleet.registries(builder.ref, taggedRegistries(run), signal),
+  ]);
+  const trust = trustOfBoth(own, registries ?? {});
   const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
   const images: ImageFacts[] = [];
   const files: FileFacts[] = [];
@@ -44,8 +50,7 @@ export async function mergeParts(
     }
     const made = parts.map((part) => partImage(part, index));
     const read = (domain: string): ReadOptions => {
-      const insecure = image.insecure || isPlain(domain, builder);
-      return { logins, signal: limit, insecure, ...trustOf(authorities, { domain }) };
+      return { logins, signal: limit, ...trustOf(trust, { domain }, image.insecure) };
     };
     images.push(...(await mergeOutput(image, made, read)));
   }
@@ -62,10 +67,10 @@ function partFiles({ found }: PartView, exporter: number): FileFacts[] {
   return [{ exporter, location, size, ...Object.fromEntries(known) }];
 }
 
-/** Whether the Builder takes this registry without a certificate that holds. */
-function isPlain(domain: string, builder: BuilderView | undefined): boolean {
-  const registry = builder?.spec?.buildkitd?.registries.find(({ host }) => host === domain);
-  return registry?.http === true || registry?.insecure === true;
+/** Hosts of the registries that images go to. */
+function taggedRegistries({ spec }: BuildRun): Set<string> {
+  const tags = spec.outputs.flatMap(({ image }) => image?.tags ?? []);
+  return new Set(tags.map((tag) => parseReference(tag).domain));
 }
 
 /** Every repository of an output gets the index, and it is the same in each. */

@@ -3,6 +3,7 @@
 
 import type { Logger } from "pino";
 import type { Bake, BuildRun } from "../../api/v1alpha1/index.ts";
+import type { Fleet } from "../../builder/index.ts";
 import type { Applied, KubeClient } from "../../kube/client.ts";
 import { isApiError } from "../../kube/errors.ts";
 import type { EventSink } from "../../kube/events.ts";
@@ -19,6 +20,7 @@ import { type AttemptNotes, type Change, nextStatus, reasonOf } from "./status.t
 /** What acting needs. */
 export interface ActDeps {
   readonly client: KubeClient;
+  readonly fleet: Fleet;
   readonly type: ResourceType<BuildRun>;
   /** Told of every answer to a write, so that no decision is made from before it. */
   readonly cache: { wrote(object: BuildRun): void };

@@ -216,6 +216,35 @@ describe("the options of a Builder on a real API server", () => {
     assert.equal(spec?.kubernetes?.security, "Rootless");
   });
 
+  it("say of registries what a run may know, with the authority that is there now", async () => {
+    const namespace = await kiln.namespace();
+    const pem = (text: string) =>
+      `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
+    const key = "-----BEGIN PRIVATE KEY-----\nKEY\n-----END PRIVATE KEY-----\n";
+    await kiln.secret(namespace, "registry", { "ca.crt": pem("A") + key, "tls.key": key });
+    await kiln.allow(namespace, "default", "registry");
+    const clientCertificate = { secretName: "registry", certificateKey: "ca.crt" };
+    const registries = [
+      { host: "a.example", ca: { secretName: "registry" }, clientCertificate },
+      { host: "plain.example:5000", http: true },
+    ];
+    await kiln.builder(namespace, { kubernetes: {}, buildkitd: { registries } });
+    const ref = { kind: "Builder", namespace, name: "main" } as const;
+    await until("the Builder", async () => kiln.fleet.spec(ref));
+    const said = (...hosts: string[]) => kiln.fleet.registries(ref, new Set(hosts), soon());
+    const { authorities, insecureRegistries } = await said("a.example", "plain.example:5000");
+    assert.deepEqual(authorities, new Map([["a.example", pem("A")]]));
+    assert.deepEqual(insecureRegistries, new Set(["plain.example:5000"]));
+    await kiln.secret(namespace, "registry", { "ca.crt": pem("B"), "tls.key": key });
+    assert.equal((await said("a.example")).authorities.get("a.example"), pem("B"));
+    assert.equal((await said("other.example")).authorities.size, 0);
+    await kiln.secret(namespace, "registry", { "tls.key": key });
+    await assert.rejects(said("a.example"), { class: "Builder", reason: "SecretInvalid" });
+    const gone = { ...ref, name: "gone" };
+    const nothing = await kiln.fleet.registries(gone, new Set(["a.example"]), soon());
+    assert.deepEqual(nothing, { authorities: new Map(), insecureRegistries: new Set() });
+  });
+
   it("keep evictions away while an instance builds, and only then", async () => {
     const namespace = await kiln.namespace();
     await kiln.builder(namespace, { kubernetes: {} });

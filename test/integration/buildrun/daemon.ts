@@ -2,15 +2,21 @@
 // remote Builder and an account that may read its Secrets; a controller. After each test nothing may be left.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach } from "mocha";
 import { InProcessAgent } from "../../../src/agent/in-process.ts";
-import type { BuildRun, BuildRunStatus } from "../../../src/api/v1alpha1/index.ts";
+import type {
+  BuilderSpecInput,
+  BuildRun,
+  BuildRunStatus,
+} from "../../../src/api/v1alpha1/index.ts";
 import { connect, parseEndpoint } from "../../../src/buildkit/index.ts";
 import { configMaps, secrets, serviceAccounts } from "../../../src/kube/types.ts";
 import { type KubeObject } from "../../../src/kube/object.ts";
 import { type ResourceType, resourceType } from "../../../src/kube/types.ts";
 import { rootLogger } from "../../../src/log.ts";
 import { type Buildkitd, buildkitd, type Registry, registry } from "../../cluster/index.ts";
+import { aSpec } from "../../unit/builder/samples.ts";
 import { instanceAt, TestFleet } from "./fleet.ts";
 import {
   aNamespace,
@@ -126,6 +132,30 @@ export async function controllerComes(
 /** The Builder of the test's namespace. */
 export function builderOf({ namespace }: Pick<Daemon, "namespace">) {
   return { kind: "Builder", namespace, name: "default" } as const;
+}
+
+/** Has the Builder say this of registries; its account may read its Secrets. */
+export function namesRegistries(
+  daemon: Daemon,
+  registries: NonNullable<NonNullable<BuilderSpecInput["buildkitd"]>["registries"]>,
+  instances = [instanceAt(parseEndpoint(daemon.buildkitd.address))],
+): void {
+  const { namespace, server } = daemon;
+  const spec = aSpec({ kubernetes: {}, buildkitd: { registries } });
+  const rights = { namespace, serviceAccountName: "reader", mayUseSockets: false };
+  const reader = { ...rights, client: server.client };
+  daemon.fleet.set(builderOf(daemon), { instances, spec, reader });
+}
+
+/** Has the Builder name the authority of a registry, which is in a Secret. */
+export async function namesAuthority(
+  daemon: Daemon,
+  { host, ca = "" }: Registry,
+  instances?: Parameters<typeof namesRegistries>[2],
+): Promise<void> {
+  await secret(daemon, "authority", { "registry.pem": readFileSync(ca, "utf8") });
+  const named = { host, ca: { secretName: "authority", key: "registry.pem" } };
+  namesRegistries(daemon, [named], instances);
 }
 
 /** Creates an object in the test's namespace. */

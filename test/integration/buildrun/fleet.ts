@@ -7,6 +7,8 @@ import {
   type Instance,
   type NotReady,
 } from "../../../src/builder/index.ts";
+import { registryFacts } from "../../../src/builder/remote/registries.ts";
+import type { SecretReader } from "../../../src/builder/remote/secrets.ts";
 import type { Place } from "../../../src/agent/agent.ts";
 import type { BuilderSpec } from "../../../src/api/v1alpha1/index.ts";
 import type { Endpoint } from "../../../src/buildkit/rpc/endpoint.ts";
@@ -17,6 +19,8 @@ export interface TestBuilder {
   instances: (Instance & { endpoint: Endpoint })[];
   notReady?: NotReady | undefined;
   spec?: BuilderSpec;
+  /** Reads Secrets that the spec names. */
+  reader?: SecretReader;
 }
 
 /** Honours everything of `Fleet`. */
@@ -69,6 +73,12 @@ export class TestFleet implements Fleet {
     if (instance !== undefined) return { kind: "daemon", endpoint: instance.endpoint };
     const message = `Instance ${instanceId} is gone.`;
     throw new KilnError({ class: "Builder", reason: "InstanceGone", message, retryable: true });
+  }
+
+  async registries(ref: BuilderRef, hosts: ReadonlySet<string>, signal: AbortSignal) {
+    const { spec = {}, reader } = this.#builders.get(builderKey(ref)) ?? {};
+    if (reader !== undefined) return await registryFacts(spec, hosts, reader, signal);
+    return { authorities: new Map<string, string>(), insecureRegistries: new Set<string>() };
   }
 
   demand(): void {}

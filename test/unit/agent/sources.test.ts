@@ -7,6 +7,8 @@ import { sourceDefinition } from "../../../src/agent/sources/inputs.ts";
 import { layoutArchive } from "../../../src/agent/sources/layout-archive.ts";
 import { artifactContext, artifactOf } from "../../../src/agent/sources/marks.ts";
 import { openSources } from "../../../src/agent/sources/sources.ts";
+import { ownRegistries } from "../../../src/agent/sources/own-registries.ts";
+import { type OutputPlace, placeAttr } from "../../../src/agent/outputs/places.ts";
 
 function entry(path: string, data: Buffer): Buffer {
   const block = Buffer.alloc(512);
@@ -136,5 +138,26 @@ describe("a source as an input", () => {
     const artifact = { ref: "registry.example/a:1", insecure: true };
     assert.deepEqual(artifactOf(artifactContext(artifact)), artifact);
     assert.equal(artifactOf("docker-image://a"), undefined);
+  });
+});
+
+describe("the registries that the agent itself asks", () => {
+  it("are those of artifacts, written or lent, and no others", () => {
+    const dest = (place: OutputPlace) => ({ [placeAttr]: JSON.stringify(place) });
+    const exporters = [
+      { type: "image", attrs: { name: "images.example/web:1", push: "true" } },
+      {
+        type: "tar",
+        attrs: dest({ kind: "artifact", ref: "files.example:5000/a:1", insecure: false }),
+      },
+      { type: "local", attrs: dest({ kind: "configMap", name: "a", key: "b" }) },
+    ];
+    const frontendAttrs = {
+      context: artifactContext({ ref: "lent.example/c", insecure: true }),
+      "context:base": "docker-image://bases.example/b:1",
+      "context:busy": artifactContext({ ref: "busybox", insecure: false }),
+    };
+    const found = ownRegistries({ exporters, frontendAttrs });
+    assert.deepEqual(found, new Set(["files.example:5000", "lent.example", "docker.io"]));
   });
 });

@@ -12,6 +12,9 @@ import { InProcessAgent } from "../../../src/agent/in-process.ts";
 import { Journal } from "../../../src/agent/journal/journal.ts";
 import { Sealed } from "../../../src/agent/sealed.ts";
 import { type Listener, listen } from "../../../src/agent/wire/listener.ts";
+import { create } from "@bufbuild/protobuf";
+import { StartRequestSchema } from "../../../src/gen/kiln/agent/v1/agent_pb.ts";
+import { jobFromWire, jobToWire } from "../../../src/agent/wire/jobs.ts";
 import { RemoteAgent } from "../../../src/agent/wire/remote.ts";
 import { agentServer } from "../../../src/agent/wire/server.ts";
 import { issueClient, issueServer, newAuthority } from "../../../src/builder/pki/authority.ts";
@@ -159,6 +162,17 @@ describe("an agent over the wire", () => {
     assert.deepEqual([running, cacheBytes], [1, 42]);
     assert.deepEqual((await remote.info()).workers[0]?.platforms, ["linux/amd64"]);
     script.end.resolve({ exporterResponse: {}, imageNames: [] });
+  });
+
+  it("gets what is known of registries, as it was", () => {
+    const { ref, request } = aJob("u-1");
+    const authorities = new Map([["registry.example:5000", "PEM"]]);
+    const insecureRegistries = new Set(["plain.example"]);
+    const known = { ...aJob("u-1").materials.open(), authorities, insecureRegistries };
+    const wire = jobToWire({ ref, request, materials: new Sealed(known) });
+    const back = jobFromWire(create(StartRequestSchema, wire), own).materials.open();
+    assert.deepEqual(back.authorities, authorities);
+    assert.deepEqual(back.insecureRegistries, insecureRegistries);
   });
 
   it("never waits for a reader that does not read, and tells it what it missed", async () => {

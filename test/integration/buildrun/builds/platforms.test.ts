@@ -27,6 +27,7 @@ import {
   pushed,
   secret,
   start,
+  namesAuthority,
   succeeds,
 } from "../daemon.ts";
 import { instanceAt } from "../fleet.ts";
@@ -67,27 +68,27 @@ describe("a run for platforms of two instances", () => {
   beforeEach(() => twoInstances());
 
   function twoInstances(): void {
+    daemon.fleet.set(builderOf(daemon), { instances: [...bothInstances()] });
+  }
+
+  function bothInstances() {
     const [amd64, arm64] = [daemon.buildkitd, arm].map(({ address }) => parseEndpoint(address));
     assert.ok(amd64 !== undefined && arm64 !== undefined);
-    daemon.fleet.set(builderOf(daemon), {
-      instances: [
-        instanceAt(amd64, { id: "remote-0", platforms: ["linux/amd64"] }),
-        instanceAt(arm64, { id: "remote-1", platforms: ["linux/arm64"] }),
-      ],
-    });
+    return [
+      instanceAt(amd64, { id: "remote-0", platforms: ["linux/amd64"] }),
+      instanceAt(arm64, { id: "remote-1", platforms: ["linux/arm64"] }),
+    ] as const;
   }
 
   /** The instance for amd64 is the BuildKit of a Docker engine with the older image store; perhaps with another beside it. */
   function withAnEngine(...others: string[]): void {
-    const [amd64, arm64] = [daemon.buildkitd, arm].map(({ address }) => parseEndpoint(address));
-    assert.ok(amd64 !== undefined && arm64 !== undefined);
+    const [amd64, arm64] = bothInstances();
     const engine = { containerdStore: false };
-    const platforms = ["linux/amd64"];
     daemon.fleet.set(builderOf(daemon), {
       instances: [
-        { ...instanceAt(amd64, { id: "docker-0", platforms }), engine },
-        instanceAt(arm64, { id: "remote-1", platforms: ["linux/arm64"] }),
-        ...others.map((id) => instanceAt(amd64, { id, platforms })),
+        { ...amd64, id: "docker-0", engine },
+        arm64,
+        ...others.map((id) => ({ ...amd64, id })),
       ],
     });
   }
@@ -253,23 +254,27 @@ describe("a run for platforms of two instances", () => {
   });
 
   it("is put together in a registry of an authority that a Secret names", async () => {
-    const auths = { [secured.host]: {} };
     const type = "kubernetes.io/dockerconfigjson";
     const data = {
-      ".dockerconfigjson": JSON.stringify({ auths }),
+      ".dockerconfigjson": JSON.stringify({ auths: { [secured.host]: {} } }),
       "ca.crt": await readFile(secured.ca ?? "", "utf8"),
     };
     await secret(daemon, "authority", data, type);
-    const tags = [`${secured.host}/split:1`];
-    const spec = {
-      platforms: both,
-      outputs: [{ image: { tags } }],
-      registryCredentials: [{ secretRef: { name: "authority" } }],
-    };
-    const { outputs } = await succeeds(daemon, inline(dockerfile, spec));
-    assert.equal(outputs?.[0]?.image?.platforms?.length, 2);
-    assert.equal(outputs[0].image.readBack?.[0]?.digest, outputs[0].image.digest);
+    await isSecured("split:1", { registryCredentials: [{ secretRef: { name: "authority" } }] });
   });
+
+  it("is in a registry whose authority only the Builder names", async () => {
+    await namesAuthority(daemon, secured, [...bothInstances()]);
+    await isSecured("split:2");
+  });
+
+  async function isSecured(name: string, more: object = {}): Promise<void> {
+    const outputs = [{ image: { tags: [`${secured.host}/${name}`] } }];
+    const spec = { platforms: both, outputs, ...more };
+    const [made] = (await succeeds(daemon, inline(dockerfile, spec))).outputs ?? [];
+    assert.equal(made?.image?.platforms?.length, 2);
+    assert.equal(made.image.readBack?.[0]?.digest, made.image.digest);
+  }
 
   it("has no tag when it is pushed by digest", async () => {
     const { outputs } = await succeeds(

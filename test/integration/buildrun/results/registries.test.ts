@@ -5,7 +5,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { send } from "../../../../src/registry/http.ts";
 import { type Registry, registry } from "../../../cluster/index.ts";
-import { aDaemon, build, inline, secret, succeeds } from "../daemon.ts";
+import {
+  aDaemon,
+  build,
+  inline,
+  namesAuthority,
+  namesRegistries,
+  secret,
+  succeeds,
+} from "../daemon.ts";
 import { outerAddress } from "../outer-address.ts";
 import { type TokenGate, tokenGate } from "./token-gate.ts";
 
@@ -108,6 +116,32 @@ describe("a run that pushes", () => {
     const { failure } = await build(daemon, inline(from, { pull: true, noCache: true }));
     assert.deepEqual([failure?.class, failure?.reason], ["Registry", "RegistryAuthFailed"]);
     assert.doesNotMatch(JSON.stringify(outputs), /c4n4ry/);
+  });
+
+  it("writes and lends artifacts, and reads tags back, by the authority that only the Builder names", async () => {
+    const ref = `${secure.host}/files:1`;
+    const tag = `${secure.host}/beside:1`;
+    const login = { registryCredentials: [{ secretRef: { name: "login" } }], retry: { limit: 0 } };
+    const outputs = [{ image: { tags: [tag] } }, { oci: { to: { artifact: { ref } } } }];
+    const made = inline("FROM busybox\nRUN echo made > /made\n", { ...login, outputs });
+    const { failure } = await build(daemon, made);
+    assert.deepEqual([failure?.class, failure?.reason], ["Registry", "RegistryTlsFailed"]);
+    await namesAuthority(daemon, secure);
+    const { outputs: [image, files] = [] } = await succeeds(daemon, made);
+    assert.equal(image?.image?.readBack?.[0]?.digest, image?.image?.digest);
+    assert.equal(await readSecure("beside", "1"), image?.image?.digest);
+    assert.equal(await readSecure("files", "1"), files?.files?.digest);
+    const context = { buildContexts: [{ name: "made", artifact: { ref } }] };
+    await succeeds(daemon, inline("FROM made\nRUN grep made /made\n", { ...login, ...context }));
+  });
+
+  it("writes an artifact to a registry whose certificate the Builder overlooks", async () => {
+    namesRegistries(daemon, [{ host: secure.host, insecure: true }]);
+    const to = { artifact: { ref: `${secure.host}/overlooked:1` } };
+    const login = { registryCredentials: [{ secretRef: { name: "login" } }] };
+    const spec = { ...login, outputs: [{ local: { to } }] };
+    const { outputs } = await succeeds(daemon, inline("FROM scratch\nCOPY <<E /f\nE\n", spec));
+    assert.equal(await readSecure("overlooked", "1"), outputs?.[0]?.files?.digest);
   });
 
   /** The digest under a tag, as whoever trusts the authority sees it. */
