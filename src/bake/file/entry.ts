@@ -35,6 +35,11 @@ export function outputOf(line: string): Entry {
   return withType(pairsOf(line), line);
 }
 
+/** Whether an output is loaded into a Docker engine, as `--load` says. */
+export function isLoaded({ type, dest = "" }: Entry): boolean {
+  return type === "docker" && dest === "";
+}
+
 /** A line of `cache-from` or `cache-to`: a bare word is a reference. */
 export function cacheOf(line: string): Entry {
   if (!/[=,]/.test(line)) return { type: "registry", ref: line };

@@ -3,7 +3,7 @@
 
 import { goBoolean } from "../../buildrun/plan/csv.ts";
 import type { BakeFile, BakeTarget } from "./document.ts";
-import { attestOf, cacheOf, type Entry, outputOf, secretOf, sshOf } from "./entry.ts";
+import { attestOf, cacheOf, type Entry, isLoaded, outputOf, secretOf, sshOf } from "./entry.ts";
 import { isPattern, matcher } from "./glob.ts";
 import { refused } from "./refusal.ts";
 
@@ -118,6 +118,15 @@ function pushed(output: readonly Entry[], on: boolean): Entry[] {
   return isElsewhere ? all : [...all, { type: "image", push: "true" }];
 }
 
+/** Kinds beside which a result is loaded, too; a target of any other has its place. */
+const besideLoaded: ReadonlySet<string> = new Set(["image", "registry", "oci", "docker"]);
+
+/** As `--load`: a target without another place gets the engine. */
+function loaded(output: readonly Entry[]): readonly Entry[] {
+  const isElsewhere = output.some(({ type = "" }) => !besideLoaded.has(type));
+  return isElsewhere || output.some(isLoaded) ? output : [...output, { type: "docker" }];
+}
+
 const changes: Readonly<Record<string, Change>> = {
   context: text("context"),
   dockerfile: text("dockerfile"),
@@ -161,7 +170,7 @@ const changes: Readonly<Record<string, Change>> = {
     target.output = pushed(target.output, yesNo(value));
   },
   load: (target, { value }) => {
-    if (yesNo(value)) target.output = [...target.output, { type: "docker" }];
+    if (yesNo(value)) target.output = loaded(target.output);
   },
   policy: (target, { values, append }) => {
     target.policies = (append ? target.policies : 0) + values.length;

@@ -3,7 +3,7 @@
 import type { BakeSpec, BuildRunSpecInput } from "../../api/v1alpha1/index.ts";
 import { goBoolean } from "../../buildrun/plan/csv.ts";
 import type { BakeTarget } from "../file/document.ts";
-import type { Entry } from "../file/entry.ts";
+import { type Entry, isLoaded } from "../file/entry.ts";
 import { fieldsOf, integer, type Table, text, yesNo } from "./attributes.ts";
 import type { Refuse } from "./values.ts";
 
@@ -171,11 +171,6 @@ function imageOf({ target, annotations, entry, field }: Made, { refuse }: Output
 
 function archiveOf(made: Made, kind: "oci" | "docker", from: OutputSources): Output {
   const { target, annotations, entry, field } = made;
-  if (kind === "docker" && entry["dest"] === undefined)
-    throw from.refuse(
-      field,
-      "loads the image into a Docker engine, which a cluster does not have: push it (spec.push), or give it a dest and a place for that in spec.places.",
-    );
   const notes = Object.keys(entry).filter((key) => annotationName.test(key));
   const skip = ["name", "dest", "tar", ...notes];
   if (goBoolean(entry["tar"] ?? "true") === false)
@@ -183,7 +178,8 @@ function archiveOf(made: Made, kind: "oci" | "docker", from: OutputSources): Out
   const own = fieldsOf(entry, packing, { field, refuse: from.refuse }, skip);
   const all = [...ownAnnotations(entry), ...annotations];
   const notesOf = all.length === 0 ? {} : { annotations: all };
-  const body = { to: placeOf(made, from), ...own, tags: tagsOf(target, entry), ...notesOf };
+  const to = isLoaded(entry) ? { engine: {} } : placeOf(made, from);
+  const body = { to, ...own, tags: tagsOf(target, entry), ...notesOf };
   return { [kind]: body } as unknown as Output;
 }
 

@@ -12,12 +12,15 @@ import { connect } from "../../../src/buildkit/index.ts";
 import { rootLogger } from "../../../src/log.ts";
 import {
   aRunOf,
+  bakeType,
   cancel,
   create,
   ends,
+  never,
   reaches,
   type Kiln as Runs,
   startKiln,
+  until,
 } from "../buildrun/kiln.ts";
 import { type Container, type Scene, scene } from "./engine.ts";
 
@@ -169,6 +172,37 @@ describe("a run on a Builder with a Docker engine", function () {
     assert.notEqual((await world.inspect(name)).Id, before.Id);
     await cancel(serverOf(), run);
     assert.equal((await ends(serverOf(), run)).status?.phase, "Cancelled");
+  });
+
+  /** The end of a Bake of one target, as `docker buildx bake --load --print` prints it. */
+  async function baked(builder: string, tag: string) {
+    const { client } = world.kiln;
+    const target = {
+      "dockerfile-inline": "FROM scratch\nLABEL made=baked\n",
+      tags: [tag],
+      output: [{ type: "docker" }],
+    };
+    const file = { inline: { target: { web: target } } };
+    const metadata = { namespace: namespaces.get(builder) ?? "", name: "loaded" };
+    const spec = { file, targets: ["web"], builderRef: { name: "main" } };
+    const bake = await client.create(bakeType, { metadata, spec } as never, never);
+    return await until("the Bake to end", async () => {
+      const { status } = (await client.get(bakeType, bake.metadata, never)) ?? {};
+      return status?.completionTime !== undefined && status;
+    });
+  }
+
+  it("is loaded for a target of a Bake whose output is type=docker", async () => {
+    const tag = "shop.example/baked:1";
+    const status = await baked("container", tag);
+    assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+    assert.equal((await loaded(tag)).Config.Labels?.["made"], "baked");
+  });
+
+  it("fails a target of a Bake where there is no engine, with what to do instead", async () => {
+    const { failure } = await baked("remote", "shop.example/unbaked:1");
+    assert.deepEqual([failure?.target, failure?.reason], ["web", "NoEngineToLoad"]);
+    assert.match(failure?.message ?? "", /needs a Docker engine, .* pushes the image/);
   });
 
   it("is refused where there is no engine, with what to do instead", async () => {

@@ -15,6 +15,11 @@ export interface PrintedCase {
 
 const all = "all";
 const shop = "shop.hcl";
+const load = "load.hcl";
+const six = ["default"];
+
+/** The recording of all targets of a file, which its calls with targets are compared with. */
+export const wholes: Readonly<Record<string, string>> = { [shop]: all, [load]: "outputs" };
 
 // Targets that others inherit from are not set: what inherits is in the file no more when it is printed.
 /** Every call. Those with `set` are compared with the overrides of Kiln on what the call without them prints. */
@@ -89,6 +94,10 @@ export const printedCases: readonly PrintedCase[] = [
       "web.ssh=",
     ],
   },
+  { name: "outputs", file: load, targets: six },
+  { name: "load", file: load, targets: six, set: ["*.load=true"] },
+  { name: "no-load", file: load, targets: six, set: ["*.load=0"] },
+  { name: "push-loaded", file: load, targets: six, set: ["*.push=true"] },
   { name: "requests", file: "requests.hcl", targets: ["*"] },
   { name: "secrets", file: shop, targets: ["web"], set: ["web.secret.npm=env=TOKEN"] },
 ];

@@ -151,6 +151,43 @@ describe("the plan of a Bake", () => {
   for (const [size, want] of sizes)
     it(`reads the size ${size} as Docker does`, () => assert.equal(bytesOfSize(size), want));
 
+  const tags = ["shop.example/web:1"];
+  const engine = { to: { engine: {} } };
+  const pushed = { image: { tags, push: true } };
+  const loads: readonly [string, Record<string, unknown>, string[], object[]][] = [
+    [
+      "that --load printed",
+      { tags, output: [{ type: "docker" }] },
+      [],
+      [{ docker: { ...engine, tags } }],
+    ],
+    ["without a name", { output: ["type=docker"] }, [], [{ docker: { ...engine, tags: [] } }]],
+    [
+      "with a name and packing of its own",
+      { output: ["type=docker,name=shop.example/web:1,compression=zstd"] },
+      [],
+      [{ docker: { ...engine, tags, compression: "zstd" } }],
+    ],
+    ["of an override", { tags }, ["t.load=true"], [{ docker: { ...engine, tags } }]],
+    [
+      "that is asked for twice",
+      { tags, output: ["type=docker"] },
+      ["t.load=true"],
+      [{ docker: { ...engine, tags } }],
+    ],
+    [
+      "that is pushed, too",
+      { tags, output: ["type=docker"] },
+      ["t.push=true"],
+      [{ docker: { ...engine, tags } }, pushed],
+    ],
+  ];
+  for (const [what, target, set, want] of loads)
+    it(`loads an image into the engine of the Builder, as a BuildRun does: one ${what}`, () => {
+      const [made] = plan(target, { set }).targets;
+      assert.deepEqual(made?.spec.outputs, want);
+    });
+
   it("leaves out what a target that is only built from would push", () => {
     const file = readBakeFile({
       target: {
@@ -222,7 +259,10 @@ describe("the plan of a Bake", () => {
     ["entitlements", { entitlements: ["root"] }, /entitlements must be/],
     ["extra-hosts", { "extra-hosts": { h: "host-gateway" } }, /extra-hosts\.h is host-gateway/],
     ["network", { network: "bridge" }, /network is "bridge"/],
-    ["output", { output: ["type=docker"] }, /output\[0\] loads the image/],
+    ["output", { output: ["type=docker,dest=./a.tar"] }, /output\[0\]\.dest is "\.\/a\.tar"/],
+    ["output", { output: ["type=docker,tar=false"] }, /output\[0\]\.tar makes a folder/],
+    ["output", { output: ["type=docker,context=other"] }, /output\[0\]\.context is no attribute/],
+    ["output", { output: ["type=oci"] }, /output\[0\]\.dest is "", a place/],
     ["output", { output: ["./out"] }, /output\[0\]\.dest is "\.\/out"/],
     ["output", { output: ["type=image,push=true"] }, /output\[0\] pushes an image without a name/],
     [

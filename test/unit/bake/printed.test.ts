@@ -6,15 +6,10 @@ import { readFileSync } from "node:fs";
 import { chosen } from "../../../src/bake/file/choose.ts";
 import { type BakeFile, type BakeTarget, readBakeText } from "../../../src/bake/file/document.ts";
 import { overridden } from "../../../src/bake/file/overrides.ts";
-import { printedCases } from "./bake-cases.ts";
+import { printedCases, wholes } from "./bake-cases.ts";
 
 function printed(name: string): BakeFile {
   return readBakeText(readFileSync(new URL(`printed/${name}.json`, import.meta.url), "utf8"));
-}
-
-/** Whether the recording "all" has what this call chooses from. */
-function isWhole(file: string, targets: readonly string[]): boolean {
-  return file === "shop.hcl" && targets.length > 0;
 }
 
 /** Rights are a set. */
@@ -25,7 +20,8 @@ function unordered(target: BakeTarget | undefined) {
 describe("a Bake file", () => {
   for (const { name, file, targets = [], set = [] } of printedCases)
     it(`is built as buildx prints it: ${name}`, () => {
-      const ours = chosen(overridden(printed(isWhole(file, targets) ? "all" : name), set), targets);
+      const whole = targets.length > 0 ? wholes[file] : undefined;
+      const ours = chosen(overridden(printed(whole ?? name), set), targets);
       const theirs = printed(name).targets;
       assert.deepEqual(ours.map((one) => one.name).toSorted(), [...theirs.keys()].toSorted());
       for (const { name: target, target: built } of ours)
