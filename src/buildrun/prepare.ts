@@ -2,14 +2,12 @@
 
 import type { SolveFailure } from "../agent/agent.ts";
 import { placeAttr, placeOf as placeAt } from "../agent/outputs/places.ts";
-import { ownRegistries } from "../agent/sources/own-registries.ts";
 import { Sealed } from "../agent/sealed.ts";
 import type { BuildRun } from "../api/v1alpha1/index.ts";
 import type { SolveRequest } from "../buildkit/index.ts";
 import type { Fleet } from "../builder/index.ts";
 import { KilnError } from "../errors/index.ts";
 import type { KubeClient } from "../kube/client.ts";
-import { trustOfBoth } from "../registry/authorities.ts";
 import { accountOf, type Credentials, readCredentials } from "./credentials.ts";
 import { withBuilderId } from "./plan/attest-attrs.ts";
 import { forEngine } from "./plan/engine.ts";
@@ -18,6 +16,7 @@ import { knownHostsRule } from "./plan/source-rules.ts";
 import type { SolvePlan } from "./plan/plan.ts";
 import type { ClaimWriters } from "./places/writers.ts";
 import { refOf } from "./reconcile/attempts.ts";
+import { registryTrust } from "./trust.ts";
 import { failureOf } from "./status/failure.ts";
 import type { BuilderView, Prepared, RunWorld, Unready } from "./reconcile/world.ts";
 
@@ -60,17 +59,18 @@ export async function prepare(
   from: PrepareSources & { readonly signal: AbortSignal },
 ): Promise<Prepared | Unready | SolveFailure> {
   return await attempted(async () => {
-    const [credentials, place, registries] = await Promise.all([
+    const [credentials, place] = await Promise.all([
       readCredentials(plan.needs, accountOf(run), from.client, from.signal),
       from.fleet.place(builder.ref, instance, from.signal),
-      from.fleet.registries(builder.ref, ownRegistries(plan.request), from.signal),
     ]);
     const writer = await from.writers.ready(run, refOf(run, number), from.signal);
     if (writer?.kind === "starting") return podStarting(writer.message);
     const { hints, knownHosts: _, attrs, ...read } = credentials;
     const { endpoint, engine: store } = place;
     const hidden = [...read.hidden, ...(writer?.hidden ?? [])];
-    const own = { ...read, ...trustOfBoth(read, registries), hidden };
+    const job = { ref: builder.ref, request: plan.request };
+    const trust = await registryTrust(job, credentials, from.fleet, from.signal);
+    const own = { ...read, ...trust, hidden };
     const materials = new Sealed({ endpoint, ...own, ...(store && { engine: store }) });
     const request = withKnownHosts(plan, credentials);
     // What comes from the cluster never replaces what the plan says: options of a frontend may have any name.

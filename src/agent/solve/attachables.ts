@@ -8,21 +8,18 @@ import {
   secretsProvider,
   sshProvider,
 } from "../../buildkit/index.ts";
+import { trustOf } from "../../registry/authorities.ts";
 import type { Materials, SshKey } from "../agent.ts";
 
 /** The session services of a job. Throws `KilnError` `SshKeyInvalid`. */
-export function attachablesOf({
-  secrets,
-  logins,
-  sshKeys,
-  trees,
-}: Materials): readonly Attachable[] {
+export function attachablesOf(materials: Materials): readonly Attachable[] {
+  const { secrets, logins, sshKeys, trees } = materials;
   const directories = [...trees].map(
     ([name, files]) =>
       [name, inMemoryTree(new Map([...files].map(([file, data]) => [file, { data }])))] as const,
   );
   return [
-    authProvider(logins),
+    authProvider(logins, { authority: (domain) => trustOf(materials, { domain }).ca }),
     secretsProvider(async (id) => secrets.get(id)),
     ...(sshKeys.length === 0 ? [] : [sshProvider(byId(sshKeys))]),
     ...(directories.length === 0 ? [] : [filesync(Object.fromEntries(directories))]),

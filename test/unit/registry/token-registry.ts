@@ -1,6 +1,7 @@
-// A registry's API and its token server in this process, over plain http. Honours: the Bearer challenge, Basic and
+// A registry's API and its token server in this process, over plain http or https. Honours: the Bearer challenge, Basic and
 // OAuth logins, manifests. Does not honour: pushes, blobs, expiry of tokens.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import https from "node:https";
 import type { AddressInfo } from "node:net";
 import { createHash } from "node:crypto";
 
@@ -108,17 +109,22 @@ class Fake {
   }
 }
 
-/** Starts it on a free port of this machine. */
-export async function tokenRegistry(account: Account): Promise<TokenRegistry> {
+/** Starts it on a free port of this machine; with a certificate it is `localhost` and speaks TLS. PEM texts. */
+export async function tokenRegistry(
+  account: Account,
+  tls?: { readonly cert: string; readonly key: string },
+): Promise<TokenRegistry> {
   const fake = new Fake(account);
   const { promise: asked, resolve: wasAsked } = Promise.withResolvers<void>();
-  const server = createServer((request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
     wasAsked();
     void fake.answer(request, response);
-  });
+  };
+  const server = tls === undefined ? createServer(handle) : https.createServer(tls, handle);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  fake.realm = `http://${host}/token`;
+  const { port } = server.address() as AddressInfo;
+  const host = `${tls === undefined ? "127.0.0.1" : "localhost"}:${port}`;
+  fake.realm = `${tls === undefined ? "http" : "https"}://${host}/token`;
   return {
     host,
     realm: fake.realm,

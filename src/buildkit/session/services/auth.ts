@@ -34,8 +34,8 @@ export interface AuthOptions {
    * random, nothing is shared.
    */
   readonly tokenSharingKey?: Uint8Array;
-  /** PEM of further authorities that registries and token servers may be signed by. */
-  readonly ca?: string;
+  /** PEM of further authorities that a registry (`host:port`) and its token server may be signed by. Default: none. */
+  readonly authority?: (host: string) => string | undefined;
 }
 
 // PKCS #8 of an Ed25519 key is this head and the 32 bytes of its seed (RFC 8410 §10.3).
@@ -109,7 +109,7 @@ class TokenAuthority {
       );
     }
     try {
-      const found = await fetchToken(wish.host, wish, login, { signal, ...this.#trust() });
+      const found = await fetchToken(wish.host, wish, login, { signal, ...this.#trust(wish.host) });
       const issuedAt = BigInt(Math.floor((found.issuedAt?.getTime() ?? 0) / 1000));
       return { token: found.token, expiresIn: BigInt(found.expiresInSeconds), issuedAt };
     } catch (error) {
@@ -125,7 +125,7 @@ class TokenAuthority {
     if (login.kind === "registryToken") return true;
     if (this.#options.scopedTokens === false) return false;
     try {
-      const wanted = await probe(host, { signal, deadlineMs: probeMs, ...this.#trust() });
+      const wanted = await probe(host, { signal, deadlineMs: probeMs, ...this.#trust(host) });
       if (wanted.kind !== "bearer") return false;
       this.#realms.set(host, wanted.realm);
       return true;
@@ -140,8 +140,9 @@ class TokenAuthority {
     return authorityKey(this.#secret, salt, JSON.stringify([host, logins]));
   }
 
-  #trust(): { ca?: string } {
-    return this.#options.ca === undefined ? {} : { ca: this.#options.ca };
+  #trust(host: string): { ca?: string } {
+    const ca = this.#options.authority?.(host);
+    return ca === undefined ? {} : { ca };
   }
 }
 

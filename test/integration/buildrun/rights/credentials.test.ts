@@ -12,7 +12,8 @@ import {
   serviceAccounts,
 } from "../../../../src/kube/types.ts";
 import type { KubeObject } from "../../../../src/kube/object.ts";
-import { instanceAt, TestFleet } from "../fleet.ts";
+import { aSpec } from "../../../unit/builder/samples.ts";
+import { instanceAt, type TestBuilder, TestFleet } from "../fleet.ts";
 import {
   aNamespace,
   aRunOf,
@@ -59,6 +60,7 @@ describe("what a run's service account may read", () => {
   let server: Server;
   let namespace = "";
   let agent: ScriptedAgent;
+  let fleet: TestFleet;
   let kiln: Kiln;
 
   before(async () => {
@@ -69,11 +71,8 @@ describe("what a run's service account may read", () => {
   beforeEach(async () => {
     namespace = await aNamespace(server.client, "credentials");
     agent = new ScriptedAgent();
-    const fleet = new TestFleet();
-    fleet.set(
-      { kind: "Builder", namespace, name: "default" },
-      { instances: [instanceAt({ kind: "unix", path: "/none" })] },
-    );
+    fleet = new TestFleet();
+    builderIs();
     kiln = await startKiln({ server, agent, fleet });
     await put(roles, "reader", {
       rules: [{ apiGroups: [""], resources: ["secrets", "configmaps"], verbs: ["get"] }],
@@ -95,6 +94,11 @@ describe("what a run's service account may read", () => {
   }
   const secret = async (name: string, stringData: Record<string, string>, type = "Opaque") =>
     await put(secrets, name, { stringData, type });
+
+  function builderIs(more: Partial<TestBuilder> = {}): void {
+    const instances = [instanceAt({ kind: "unix", path: "/none" })];
+    fleet.set({ kind: "Builder", namespace, name: "default" }, { instances, ...more });
+  }
 
   /** Creates a run of the account `reader` and returns the job it becomes. */
   async function jobOf(spec: Record<string, unknown>): Promise<Job> {
@@ -170,6 +174,33 @@ describe("what a run's service account may read", () => {
     const [rule] = job.request.sourcePolicy?.rules ?? [];
     assert.equal(rule?.updates?.attrs?.["git.knownsshhosts"], "git.example ssh-ed25519 AAAA");
   });
+
+  const pem = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n";
+  const named: readonly (readonly [string, readonly string[][], readonly string[]])[] = [
+    [
+      "where a login is for",
+      [
+        ["a.example", "authority"],
+        ["b.example", "authority"],
+        ["other.example", "nothing"],
+      ],
+      ["a.example", "b.example"],
+    ],
+    ["unless they can not be read: the daemon gets tokens then", [["a.example", "nothing"]], []],
+  ];
+  for (const [what, says, expected] of named)
+    it(`gives authorities that the Builder names, ${what}`, async () => {
+      await secret("authority", { "ca.crt": `${pem}${canary}` });
+      const config = { ".dockerconfigjson": auths("a.example", "b.example/team") };
+      await secret("registry", config, "kubernetes.io/dockerconfigjson");
+      const registries = says.map(([host = "", secretName = ""]) => ({ host, ca: { secretName } }));
+      const spec = aSpec({ kubernetes: {}, buildkitd: { registries } });
+      const rights = { namespace, serviceAccountName: "reader", mayUseSockets: false };
+      builderIs({ spec, reader: { ...rights, client: server.client } });
+      const job = await jobOf({ registryCredentials: [{ secretRef: { name: "registry" } }] });
+      const { authorities } = job.materials.open();
+      assert.deepEqual(authorities, new Map(expected.map((host) => [host, pem])));
+    });
 
   it("gives logins of the run and of the account's imagePullSecrets; the run's win", async () => {
     const type = "kubernetes.io/dockerconfigjson";

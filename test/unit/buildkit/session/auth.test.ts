@@ -12,6 +12,7 @@ import {
 import { Auth } from "../../../../src/gen/moby/filesync/v1/auth_pb.ts";
 import { methodPath } from "../../../../src/buildkit/rpc/channel.ts";
 import { authProvider, type AuthOptions } from "../../../../src/buildkit/session/services/auth.ts";
+import { issueServer, newAuthority } from "../../../../src/builder/index.ts";
 import { parseDockerConfig, type DockerConfig } from "../../../../src/registry/docker-config.ts";
 import { tokenRegistry, type TokenRegistry } from "../../registry/token-registry.ts";
 import { connection } from "./connection.ts";
@@ -111,6 +112,28 @@ describe("registry logins for a daemon", () => {
     assert.equal(authority.body.publicKey.length, 32);
     const { status, body } = await asking.ask(Auth.method.fetchToken, wish());
     assert.deepEqual([status, body.token, body.expiresIn], [0, `token for ${scopes[0]}`, 120n]);
+  });
+
+  it("gets tokens itself from a registry of an authority that it is told of, for no other registry", async () => {
+    const authority = await newAuthority(new Date());
+    const { ca, certificate: cert, key } = await issueServer(authority, "localhost", new Date());
+    const account = { username: "me", password: "pw", identityToken: "id" };
+    const secured = await tokenRegistry(account, { cert, key });
+    try {
+      const { host, realm } = secured;
+      const ask = async (of: string): Promise<[number, string]> => {
+        const named = (asked: string) => (asked === of ? ca : undefined);
+        const asking = daemon(logins("pw", host), { authority: named });
+        await asking.ask(Auth.method.getTokenAuthority, { host, salt });
+        const { status, body } = await asking.ask(Auth.method.fetchToken, { ...wish(realm), host });
+        return [status, body.token];
+      };
+      assert.deepEqual(await ask(host), [0, `token for ${scopes[0]}`]);
+      assert.deepEqual(await ask("other.example"), [7, ""]);
+      assert.deepEqual(secured.scopes, scopes);
+    } finally {
+      await secured.stop();
+    }
   });
 
   it("proves that it holds the key", async () => {
