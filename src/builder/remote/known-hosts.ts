@@ -63,9 +63,22 @@ function isHashed(entry: string, name: string): boolean {
   return wanted.length === actual.length && timingSafeEqual(wanted, actual);
 }
 
+/** Each piece between stars where it first fits: what a star may take grows no other way, whoever writes the file. */
 function fits(pattern: string, name: string): boolean {
-  const expression = pattern.replace(/[.*+?^${}()|[\]\\]/g, (one) =>
-    one === "*" ? ".*" : one === "?" ? "." : `\\${one}`,
-  );
-  return new RegExp(`^${expression}$`).test(name);
+  const [first = "", ...pieces] = pattern.split("*");
+  if (!isAt(first, name, 0)) return false;
+  const last = pieces.pop();
+  if (last === undefined) return first.length === name.length;
+  let at = first.length;
+  for (const piece of pieces) {
+    while (at <= name.length && !isAt(piece, name, at)) at += 1;
+    at += piece.length;
+  }
+  const end = name.length - last.length;
+  return at <= end && isAt(last, name, end);
+}
+
+function isAt(piece: string, name: string, at: number): boolean {
+  if (at + piece.length > name.length) return false;
+  return piece.split("").every((one, index) => one === "?" || one === name[at + index]);
 }
