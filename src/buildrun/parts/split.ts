@@ -6,6 +6,8 @@ import type { SolveFailure } from "../../agent/agent.ts";
 import type { BuilderRef, Instance } from "../../builder/index.ts";
 import { missingPlatforms } from "../../placement/platform.ts";
 import { apiVersion } from "../../api/kinds.ts";
+import { lackOf } from "../plan/engine.ts";
+import type { SolvePlan } from "../plan/plan.ts";
 import { partCache } from "./part-caches.ts";
 import { partOutput } from "./part-outputs.ts";
 import { finalFailure } from "../status/failure.ts";
@@ -51,8 +53,9 @@ export function unsplittable({ spec }: BuildRun): SolveFailure | undefined {
   });
 }
 
-/** Why its parts can't be pushed: some platforms have only Docker engines with the older image store. */
-export function unpushable(
+/** Why its parts can't be made: some platforms have only Docker engines with the older image store, which lack something. */
+export function unmakable(
+  { request }: SolvePlan,
   groups: readonly (readonly string[])[],
   instances: readonly Instance[],
 ): SolveFailure | undefined {
@@ -60,11 +63,14 @@ export function unpushable(
     const able = instances.filter(
       (one) => !one.terminating && missingPlatforms(group, one.platforms).length === 0,
     );
-    if (able.length === 0 || able.some(({ engine }) => engine?.containerdStore !== false)) continue;
+    const frontendAttrs = { ...request.frontendAttrs, platform: group.join(",") };
+    const lacks = able.map((one) => lackOf({ ...request, frontendAttrs }, one));
+    const [lack] = lacks;
+    if (lack === undefined || lacks.includes(undefined)) continue;
     return finalFailure({
       class: "User",
       reason: "NotForEngine",
-      message: `No instance of the Builder builds for all platforms together, and for ${group.join(", ")} there is only the Docker engine of ${able.map(({ id }) => id).join(", ")}, which keeps images in its older store and so cannot push its part: switch it to containerd's image store, add a node for the platform, or start a run for each platform.`,
+      message: `No instance of the Builder builds for all platforms together, and for ${group.join(", ")} there is only the Docker engine of ${able.map(({ id }) => id).join(", ")}, which keeps images in its older store and so cannot ${lack}: switch it to containerd's image store, add a node for the platform, or start a run for each platform.`,
     });
   }
   return undefined;

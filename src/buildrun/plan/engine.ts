@@ -16,7 +16,7 @@ type Engine = NonNullable<Instance["engine"]>;
  * `NotForEngine` for what it cannot do.
  */
 export function forEngine(request: Request, engine: Engine): Request {
-  const lack = engine.containerdStore ? undefined : lacking(request);
+  const lack = lackOf(request, { engine });
   if (lack !== undefined) {
     throw new KilnError({
       class: "User",
@@ -41,9 +41,19 @@ export function forEngine(request: Request, engine: Engine): Request {
 /** What is to be loaded is there already when the engine has made it. */
 function engineExporter(exporter: Request["exporters"][number]): Request["exporters"][number] {
   const { type, attrs } = exporter;
-  if (!isForEngine(exporter)) return { type: type === "image" ? "moby" : type, attrs };
-  const { [placeAttr]: _, ...others } = attrs;
-  return { type: "moby", attrs: others };
+  if (isForEngine(exporter)) {
+    const { [placeAttr]: _, ...others } = attrs;
+    return { type: "moby", attrs: others };
+  }
+  // `moby` gives every name a tag, and what has one is not pushed by digest (moby v2.0.0-beta.24,
+  // builder-next/exporter/overrides). Kept, the engine would list it without a tag.
+  if (isPushed(exporter) && attrs["push-by-digest"] === "true")
+    return { type, attrs: { store: "false", ...attrs } };
+  return { type: type === "image" ? "moby" : type, attrs };
+}
+
+function isPushed({ attrs }: Request["exporters"][number]): boolean {
+  return attrs["push"] === "true";
 }
 
 /**
@@ -56,17 +66,24 @@ export function isFor(
   spec?: BuilderSpec,
 ): boolean {
   if (loads !== true && isLoading(request, spec)) return false;
-  return engine === undefined || engine.containerdStore || lacking(request) === undefined;
+  return lackOf(request, engine === undefined ? {} : { engine }) === undefined;
 }
 
-function lacking(request: Request): string | undefined {
+/** What an instance cannot do of what is asked, as `push`: something that a Docker engine with the older image store lacks. */
+export function lackOf(request: Request, { engine }: Pick<Instance, "engine">): string | undefined {
+  if (engine === undefined || engine.containerdStore) return undefined;
   const { frontendAttrs, exporters, cacheExports } = request;
   if (frontendAttrs["platform"]?.includes(",") === true) return "build for several platforms";
   if (cacheExports.some(({ type }) => type !== "inline")) return "export cache";
-  const isPushed = exporters.some(({ attrs }) => attrs["push"] === "true");
-  if (isPushed) return "push";
+  if (exporters.some(isPushed)) return "push";
+  if (exporters.some(isArchive)) return "write image archives";
   const isAttested = Object.keys(frontendAttrs).some((key) => key.startsWith("attest:"));
   return isAttested ? "keep attestations" : undefined;
+}
+
+/** The engine's store knows `moby`, `local` and `tar` only (moby v2.0.0-beta.24, builder-next/worker). */
+function isArchive(exporter: Request["exporters"][number]): boolean {
+  return ["oci", "docker"].includes(exporter.type) && !isForEngine(exporter);
 }
 
 /** `name=host-gateway` is a host as the engine's containers see it. */

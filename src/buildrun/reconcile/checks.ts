@@ -3,7 +3,7 @@
 
 import type { SolveFailure } from "../../agent/agent.ts";
 import type { WaitReason } from "./decide.ts";
-import { unpushable, unsplittable } from "../parts/split.ts";
+import { unmakable, unsplittable } from "../parts/split.ts";
 import { forbidden } from "../policy.ts";
 import { isForEngine } from "../../agent/outputs/places.ts";
 import { hasEngine, isLoading } from "../plan/load.ts";
@@ -95,9 +95,9 @@ const otherRunsAreDone: Check = ({ others }) => {
 };
 
 /** What a run would be split into can be put together again. */
-const splitsWell: Check = ({ run, groups, builder }) => {
-  if (groups === undefined) return undefined;
-  const failure = unsplittable(run) ?? unpushable(groups, builder?.instances ?? []);
+const splitsWell: Check = ({ run, groups, builder, plan }) => {
+  if (groups === undefined || !("request" in plan)) return undefined;
+  const failure = unsplittable(run) ?? unmakable(plan, groups, builder?.instances ?? []);
   return failure && { kind: "reject", failure };
 };
 

@@ -23,6 +23,8 @@ const tlsPort = 2376;
 export interface DockerdOptions {
   /** Default true: images are in containerd's store. */
   readonly containerdStore?: boolean;
+  /** Port of a registry at 127.0.0.1 here, which answers at the same address inside of the engine's network too. */
+  readonly registryPort?: number;
 }
 
 /** A running Docker engine. */
@@ -44,7 +46,7 @@ export interface Dockerd {
 /** Bytes from one socket to another, as long as both are there. */
 function relay(
   listen: { path: string } | { port: number; host: string },
-  to: string,
+  to: { path: string } | { port: number; host: string },
 ): Promise<Server> {
   const server = createServer((near) => {
     const far = createConnection(to);
@@ -58,15 +60,15 @@ function relay(
   });
 }
 
-/** A program of Node's that leads from a unix socket to the engine's TLS port inside of its network. */
-const inward = (socket: string): string =>
+/** `relay` as a program of Node's, to be run inside of the engine's network. */
+const relaying = (listen: object, to: object): string =>
   `const net = require("node:net");
 net.createServer((near) => {
-  const far = net.createConnection(${tlsPort}, "127.0.0.1");
+  const far = net.createConnection(${JSON.stringify(to)});
   near.pipe(far).pipe(near);
   near.on("error", () => far.destroy()).on("close", () => far.destroy());
   far.on("error", () => near.destroy()).on("close", () => near.destroy());
-}).listen(${JSON.stringify(socket)});`;
+}).listen(${JSON.stringify(listen)});`;
 
 function asker(socketPath: string): Dockerd["ask"] {
   return (method, where) =>
@@ -118,13 +120,21 @@ export async function dockerd(options: DockerdOptions = {}): Promise<Dockerd> {
     at("daemon.json"),
     JSON.stringify(daemonConfig(place.id, at, { ca: ca.cert, ...server }, options)),
   );
+  const local = (port: number) => ({ port, host: "127.0.0.1" });
+  const { registryPort } = options;
+  const inside = [
+    relaying({ path: at("tls.sock") }, local(tlsPort)),
+    ...(registryPort === undefined
+      ? []
+      : [relaying(local(registryPort), { path: at("registry.sock") })]),
+  ];
   const script = [
     "set -e",
     "ip link set lo up",
     `ip link add docker0 type bridge && ip address add ${gateway}/16 dev docker0 && ip link set docker0 up`,
     "mount -t tmpfs -o mode=755 tmpfs /run",
     `registry serve '${at("registry.yml")}' >'${at("registry.log")}' 2>&1 &`,
-    `'${process.execPath}' -e '${inward(at("tls.sock"))}' &`,
+    ...inside.map((program) => `'${process.execPath}' -e '${program}' &`),
     `exec dockerd --config-file '${at("daemon.json")}'`,
   ];
   const daemon = await start({
@@ -144,9 +154,14 @@ export async function dockerd(options: DockerdOptions = {}): Promise<Dockerd> {
     place.remove();
     throw error;
   }
-  const outer = await relay({ port: 0, host: "127.0.0.1" }, at("tls.sock"));
+  const outer = await relay(local(0), { path: at("tls.sock") });
+  const lent =
+    registryPort === undefined
+      ? undefined
+      : await relay({ path: at("registry.sock") }, local(registryPort));
   const stop = async (): Promise<void> => {
     outer.close();
+    lent?.close();
     await daemon.stop();
     place.remove();
   };

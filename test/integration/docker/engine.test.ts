@@ -323,6 +323,16 @@ describe("a Docker engine with its older image store", () => {
           signal: soon(),
         },
       );
+      const archive = { ...request, exporters: [{ type: "oci", attrs: {} }], ref: randomUUID() };
+      await assert.rejects(
+        client.solve(archive, {
+          attachables: [filesync({ dockerfile: tree, context: tree })],
+          onEvent: () => undefined,
+          signal: soon(),
+        }),
+        /exporter "oci" could not be found/,
+        "why runs with archives are not placed there",
+      );
       const [image] = (await engine.ask("GET", "/images/json")) as { RepoTags: string[] }[];
       assert.deepEqual(image?.RepoTags, ["shop/old:1"]);
     } finally {

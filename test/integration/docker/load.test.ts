@@ -1,5 +1,5 @@
 // Runs on Builders with a real Docker engine: results that are loaded there, through a buildkitd in a container on it, by
-// its own BuildKit, and by default; and a container that is made anew under a build.
+// its own BuildKit, and by default; a container that is made anew under a build; and runs that are split over both.
 
 import assert from "node:assert/strict";
 import { InProcessAgent } from "../../../src/agent/in-process.ts";
@@ -9,7 +9,10 @@ import type {
   BuildRunStatus,
 } from "../../../src/api/v1alpha1/index.ts";
 import { connect } from "../../../src/buildkit/index.ts";
+import { pullImage } from "../../../src/docker/index.ts";
 import { rootLogger } from "../../../src/log.ts";
+import { dockerd, type Registry, registry } from "../../cluster/index.ts";
+import { pushed } from "../buildrun/daemon.ts";
 import {
   aRunOf,
   bakeType,
@@ -22,10 +25,11 @@ import {
   startKiln,
   until,
 } from "../buildrun/kiln.ts";
-import { type Container, type Scene, scene } from "./engine.ts";
+import { type Container, image, type Scene, scene } from "./engine.ts";
 
 interface EngineImage {
   readonly Id: string;
+  readonly RepoDigests: readonly string[];
   readonly RepoTags: readonly string[] | null;
   readonly Config: { readonly Labels: Readonly<Record<string, string>> | null };
 }
@@ -35,6 +39,8 @@ interface Listed {
   readonly Manifests: readonly { readonly Kind: string }[];
 }
 
+const portOf = ({ host }: Registry): number => Number(host.split(":")[1]);
+
 describe("a run on a Builder with a Docker engine", function () {
   this.timeout(240_000);
   let world: Scene;
@@ -43,8 +49,13 @@ describe("a run on a Builder with a Docker engine", function () {
   const namespaces = new Map<string, string>();
   let count = 0;
 
+  let shared: Registry;
+
   before(async () => {
-    world = await scene();
+    shared = await registry();
+    world = await scene({ registryPort: portOf(shared) });
+    const engine = { kind: "unix", path: world.engine.socket } as const;
+    await pullImage(engine, `docker.io/${image}`, AbortSignal.timeout(120_000));
     agent = new InProcessAgent({ log: rootLogger("error"), connect });
     runs = await startKiln({ server: serverOf(), agent, fleet: world.kiln.fleet });
     const endpoint = `unix://${world.engine.socket}`;
@@ -64,6 +75,7 @@ describe("a run on a Builder with a Docker engine", function () {
     await runs?.stop();
     await agent?.stop();
     await world?.stop();
+    await shared?.stop();
   });
 
   const serverOf = () => ({
@@ -203,6 +215,89 @@ describe("a run on a Builder with a Docker engine", function () {
     const { failure } = await baked("remote", "shop.example/unbaked:1");
     assert.deepEqual([failure?.target, failure?.reason], ["web", "NoEngineToLoad"]);
     assert.match(failure?.message ?? "", /needs a Docker engine, .* pushes the image/);
+  });
+
+  const both = ["linux/amd64", "linux/arm64"];
+  const outputs = (name: string) => ({
+    outputs: [{ image: { tags: [`${shared.host}/${name}`], insecure: true } }],
+    platforms: both,
+  });
+
+  /** A Builder with an engine for amd64, and containers in its network, which see the registry as we do. */
+  async function nodesOf(engine: string, containers: Readonly<Record<string, string>>) {
+    const namespace = await world.kiln.namespace();
+    const nodes = [
+      { name: "engine", docker: { endpoint: `unix://${engine}` }, platforms: ["linux/amd64"] },
+      ...Object.entries(containers).map(([name, platform]) => ({
+        name,
+        dockerContainer: world.container({ network: "host" }),
+        platforms: [platform],
+      })),
+    ];
+    await world.kiln.builder(namespace, { nodes });
+    await world.kiln.becomes(
+      namespace,
+      "True InstancesReady",
+      ({ readyInstances }) => readyInstances === nodes.length,
+    );
+    namespaces.set(namespace, namespace);
+    return namespace;
+  }
+
+  const placesOf = ({ parts = [] }: BuildRunStatus) =>
+    parts
+      .map(({ platforms: [platform = ""], instance }) => [platform, instance] as const)
+      .toSorted(([one], [other]) => one.localeCompare(other));
+
+  const places = (amd64: string) => [
+    ["linux/amd64", amd64],
+    ["linux/arm64", "container"],
+  ];
+
+  it("is split over an engine and a container, and is one index", async () => {
+    const names = async () =>
+      ((await world.engine.ask("GET", "/images/json")) as EngineImage[])
+        .flatMap(({ RepoTags: tags, RepoDigests: digests }) => [...(tags ?? []), ...digests])
+        .filter((name) => name.includes("split"));
+    const builder = await nodesOf(world.engine.socket, { container: "linux/arm64" });
+    const status = await ran(builder, {
+      ...outputs("split/nodes:1"),
+      attestations: { provenance: {} },
+    });
+    assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+    assert.deepEqual(placesOf(status), places("engine"));
+    const { digest, manifest } = await pushed({ registry: shared } as never, "split/nodes", "1");
+    assert.equal(status.outputs?.[0]?.image?.digest, digest);
+    assert.deepEqual(manifest.manifests?.map(({ platform }) => platform?.architecture).toSorted(), [
+      "amd64",
+      "arm64",
+      "unknown",
+      "unknown",
+    ]);
+    assert.deepEqual(await names(), [], "the engine lists no part");
+  });
+
+  it("is not split onto an engine with the older image store, which pushes nothing by digest", async () => {
+    const old = await dockerd({ containerdStore: false });
+    try {
+      const alone = await nodesOf(old.socket, { container: "linux/arm64" });
+      const refused = await ran(alone, outputs("split/old:1"));
+      assert.equal(refused.failure?.reason, "NotForEngine", JSON.stringify(refused));
+      assert.match(
+        refused.failure?.message ?? "",
+        /for linux\/amd64 there is only the Docker engine of engine, .* add a node for the platform/,
+      );
+      assert.deepEqual([refused.parts, refused.attempts], [undefined, undefined]);
+      const built = await ran(alone, { platforms: both });
+      assert.equal(built.phase, "Succeeded", JSON.stringify(built.failure));
+      assert.deepEqual(placesOf(built), places("engine"), "what is not pushed is built there");
+      const more = { other: "linux/amd64", container: "linux/arm64" };
+      const status = await ran(await nodesOf(old.socket, more), outputs("split/old:2"));
+      assert.equal(status.phase, "Succeeded", JSON.stringify(status.failure));
+      assert.deepEqual(placesOf(status), places("other"));
+    } finally {
+      await old.stop();
+    }
   });
 
   it("is refused where there is no engine, with what to do instead", async () => {

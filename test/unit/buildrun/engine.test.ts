@@ -25,6 +25,16 @@ describe("a request to a Docker engine", () => {
     assert.deepEqual(forEngine(request(), older).exporters, [{ type: "moby", attrs: {} }]);
   });
 
+  it("pushes by digest with BuildKit's exporter, since the engine's own gives each name a tag", () => {
+    const exporters = [
+      { type: "image", attrs: { name: "a", push: "true", "push-by-digest": "true" } },
+    ];
+    const [made] = forEngine(request({ exporters }), newer).exporters;
+    assert.deepEqual(made, { type: "image", attrs: { store: "false", ...exporters[0]?.attrs } });
+    const kept = [{ type: "image", attrs: { ...exporters[0]?.attrs, store: "true" } }];
+    assert.deepEqual(forEngine(request({ exporters: kept }), newer).exporters, kept);
+  });
+
   it("looks for bases among the engine's images, unless it is told to pull", () => {
     const mode = (attrs: Record<string, string>) =>
       forEngine(request({ frontendAttrs: attrs }), newer).frontendAttrs["image-resolve-mode"];
@@ -46,10 +56,13 @@ describe("a request to a Docker engine", () => {
     ["build for several platforms", { frontendAttrs: { platform: "linux/amd64,linux/arm64" } }],
     ["export cache", { cacheExports: [{ type: "registry", attrs: {} }] }],
     ["push", { exporters: [{ type: "image", attrs: { push: "true" } }] }],
+    ["write image archives", { exporters: [{ type: "oci", attrs: { dest: '{"kind":"s3"}' } }] }],
+    ["write image archives", { exporters: [{ type: "docker", attrs: { dest: '{"kind":"s3"}' } }] }],
     ["keep attestations", { frontendAttrs: { "attest:sbom": "" } }],
   ];
   for (const [what, over] of refused) {
-    it(`is refused when it wants to ${what} with the older image store`, () => {
+    const kind = over.exporters?.[0]?.type ?? "result";
+    it(`is refused when it wants to ${what} with the older image store: ${kind}`, () => {
       assert.throws(
         () => forEngine(request(over), older),
         (error) =>

@@ -6,7 +6,7 @@ import { parseBuildRun } from "../../../src/api/parse.ts";
 import type { BuildRun } from "../../../src/api/v1alpha1/index.ts";
 import { decide } from "../../../src/buildrun/reconcile/decide.ts";
 import type { PartView } from "../../../src/buildrun/parts/decide-parts.ts";
-import { partRun, partsOf, unpushable, unsplittable } from "../../../src/buildrun/parts/split.ts";
+import { partRun, partsOf, unmakable, unsplittable } from "../../../src/buildrun/parts/split.ts";
 import { planOf } from "../../../src/buildrun/plan/plan.ts";
 import { cover } from "../../../src/placement/cover.ts";
 import { mergedIndex } from "../../../src/registry/merge.ts";
@@ -36,9 +36,36 @@ describe("parts on Docker engines", () => {
   for (const [what, list, says] of cases) {
     it(what, () => {
       const instances = list.map((over) => anInstance({ platforms: ["linux/amd64"], ...over }));
-      const failure = unpushable([["linux/amd64"]], instances);
+      const plan = planOf(aRun({ spec: { platforms: both, ...output() } }));
+      const failure = unmakable(plan, [["linux/amd64"]], instances);
       if (says === undefined) assert.equal(failure, undefined);
       else assert.match(failure?.message ?? "", says);
+    });
+  }
+
+  const asked: readonly (readonly [string, object, string[], RegExp | undefined])[] = [
+    ["push", output(), ["linux/amd64"], /so cannot push:/],
+    [
+      "build for several platforms",
+      {},
+      ["linux/amd64", "linux/386"],
+      /so cannot build for several/,
+    ],
+    [
+      "export cache",
+      { cache: { to: [{ registry: { ref: "r/c" } }] } },
+      ["linux/amd64"],
+      /cannot export/,
+    ],
+    ["do what it can", {}, ["linux/amd64"], undefined],
+  ];
+  for (const [what, spec, group, says] of asked) {
+    it(`of the older store are judged by what they are to ${what}`, () => {
+      const engines = [anInstance({ id: "e", engine: old, platforms: group })];
+      const plan = planOf(aRun({ spec: { platforms: [...group, "linux/arm64"], ...spec } }));
+      const message = unmakable(plan, [group, ["linux/arm64"]], engines)?.message;
+      if (says === undefined) assert.equal(message, undefined);
+      else assert.match(message ?? "", says);
     });
   }
 });
