@@ -185,6 +185,21 @@ describe("a buildkitd in a container on a Docker engine", function () {
     await gone(namespace);
   });
 
+  /** Waits until the time of an instance's builds is over, and the bell for them rings after that. */
+  async function rings(namespace: string, instance: string): Promise<void> {
+    const { fleet } = world.kiln;
+    const ref = { kind: "Builder", namespace, name: "main" } as const;
+    await until(
+      "its builds' time to be over",
+      async () => fleet.isOverdue(ref, instance) || undefined,
+    );
+    let count = 0;
+    const off = fleet.onChange(({ namespace: of }) => {
+      if (of === namespace) count += 1;
+    });
+    await until("the bell to ring", async () => count > 0 || undefined).finally(off);
+  }
+
   it("is not made anew while a build runs on it, and takes no other meanwhile", async () => {
     const namespace = await made();
     const before = await world.inspect(nameOf(namespace));
@@ -195,8 +210,10 @@ describe("a buildkitd in a container on a Docker engine", function () {
     );
     try {
       const env = [{ name: "A", value: "b" }];
-      await world.kiln.builder(namespace, { dockerContainer: world.container({ env }) });
+      const dockerContainer = world.container({ env });
+      await world.kiln.builder(namespace, { dockerContainer, drainTimeout: "4s" });
       await world.kiln.becomes(namespace, "False Draining");
+      await rings(namespace, "container-0");
       assert.equal((await world.inspect(nameOf(namespace))).Id, before.Id);
       running = 0;
       await another(namespace, before);
