@@ -15,6 +15,7 @@ export { type Dockerd, type DockerdOptions, dockerd } from "./servers/dockerd.ts
 export { type GitServer, type GitServerOptions, gitServer } from "./servers/gitserver.ts";
 export { type BaseImages, baseImages, builderImages } from "./images/images.ts";
 export { applyManifests, kubectl, type KubectlResult } from "./servers/kubectl.ts";
+export { type Served, serve } from "./base/http.ts";
 export { freePort } from "./base/ports.ts";
 export { waitFor } from "./base/process.ts";
 export { type Registry, type RegistryOptions, registry } from "./servers/registry.ts";

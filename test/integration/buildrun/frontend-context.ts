@@ -2,12 +2,10 @@
 
 import { execFile } from "node:child_process";
 import { cp, mkdtemp, rm } from "node:fs/promises";
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { binary } from "../../cluster/index.ts";
+import { binary, serve } from "../../cluster/index.ts";
 
 const run = promisify(execFile);
 const dockerfile = path.join(import.meta.dirname, "frontend/Dockerfile");
@@ -28,9 +26,6 @@ export async function frontendContext(): Promise<FrontendContext> {
     maxBuffer: 1 << 28,
   });
   await rm(folder, { recursive: true });
-  const server = http.createServer((_, response) => response.end(stdout));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/frontend.tar`;
-  const stop = async (): Promise<void> => await new Promise((done) => server.close(() => done()));
-  return { url, stop };
+  const { url, stop } = await serve((_, response) => void response.end(stdout));
+  return { url: `${url}/frontend.tar`, stop };
 }

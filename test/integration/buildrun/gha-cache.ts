@@ -2,8 +2,8 @@
 // filled in pieces and committed; a key is found by its beginning, the latest first. It does not honour scopes, sizes,
 // or the age of entries.
 
-import http from "node:http";
-import type { AddressInfo } from "node:net";
+import type http from "node:http";
+import { serve } from "../../cluster/index.ts";
 
 /** A running cache service. */
 export interface GhaCache {
@@ -75,7 +75,7 @@ export async function ghaCache(): Promise<GhaCache> {
     else entry.committed = true;
     return {};
   };
-  const server = http.createServer((request, response) => {
+  const served = await serve((request, response) => {
     const blob = /^\/blobs\/(\d+)$/.exec(request.url ?? "")?.[1];
     if (blob !== undefined) {
       const bytes = bytesOf(entries[Number(blob) - 1] as Entry);
@@ -94,12 +94,7 @@ export async function ghaCache(): Promise<GhaCache> {
       () => response.writeHead(404).end("{}"),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const stop = async (): Promise<void> => {
-    server.closeAllConnections();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  };
+  base = served.url;
   const keys = (): string[] => entries.filter((e) => e.committed).map(({ key }) => key);
-  return { url: base, token, keys, stop };
+  return { url: base, token, keys, stop: served.stop };
 }

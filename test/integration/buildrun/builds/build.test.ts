@@ -4,11 +4,16 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { promisify } from "node:util";
-import { type GitServer, gitServer, type Scratch, scratch } from "../../../cluster/index.ts";
+import {
+  type GitServer,
+  gitServer,
+  type Scratch,
+  scratch,
+  serve,
+  type Served,
+} from "../../../cluster/index.ts";
 import {
   aDaemon,
   build,
@@ -337,7 +342,7 @@ describe("a run on a real buildkitd", () => {
 
 describe("an http archive on a real buildkitd", () => {
   let place: Scratch;
-  let files: Server;
+  let files: Served;
   let url = "";
   let checksum = "";
   const daemon = aDaemon();
@@ -350,17 +355,15 @@ describe("an http archive on a real buildkitd", () => {
     await run("tar", ["-C", place.folder, "-czf", archive, "Dockerfile", "a.txt"]);
     const bytes = readFileSync(archive);
     checksum = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-    files = createServer((request, response) => {
+    files = await serve((request, response) => {
       response
         .writeHead(request.url === "/context.tar.gz" ? 200 : 404)
         .end(request.url === "/context.tar.gz" ? bytes : "");
     });
-    await new Promise<void>((resolve) => files.listen(0, "127.0.0.1", resolve));
-    url = `http://127.0.0.1:${(files.address() as AddressInfo).port}`;
+    ({ url } = files);
   });
-  after(() => {
-    files.closeAllConnections();
-    files.close();
+  after(async () => {
+    await files.stop();
     place.remove();
   });
 

@@ -2,14 +2,12 @@
 // is left out.
 
 import assert from "node:assert/strict";
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { type GitServer, gitServer } from "../../../cluster/index.ts";
+import { type GitServer, gitServer, serve } from "../../../cluster/index.ts";
 import {
   aDaemon,
   build,
@@ -33,14 +31,11 @@ async function archiveServer(authorization: string) {
   await run("tar", ["-cf", file, "-C", folder, "Dockerfile"]);
   const archive = await readFile(file);
   await rm(folder, { recursive: true });
-  const server = http.createServer((request, response) => {
+  const { url, stop } = await serve((request, response) => {
     if (request.headers.authorization === authorization) response.end(archive);
     else response.writeHead(401).end();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/context.tar`;
-  const stop = () => new Promise((resolve) => server.close(resolve));
-  return { url, stop };
+  return { url: `${url}/context.tar`, stop };
 }
 
 describe("the contexts of a run", () => {
@@ -279,18 +274,17 @@ describe("the contexts of a run", () => {
       });
 
     it("build with one that is fetched by itself, from a git context too", async () => {
-      const server = http.createServer((_, response) => response.end(dockerfile));
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const server = await serve((_, response) => void response.end(dockerfile));
       try {
         await git.commit("pages", { page: "from-the-main\n" });
-        const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/some.Dockerfile`;
+        const url = `${server.url}/some.Dockerfile`;
         await succeeds(daemon, {
           context: { git: { url: git.url("pages") } },
           buildContexts: [{ name: "tools", http: { url } }],
           dockerfile: { buildContext: { name: "tools" } },
         });
       } finally {
-        await new Promise((resolve) => server.close(resolve));
+        await server.stop();
       }
     });
 

@@ -3,10 +3,15 @@
 
 import assert from "node:assert/strict";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { parseEndpoint } from "../../../../src/buildkit/index.ts";
 import type { BuildRun } from "../../../../src/api/v1alpha1/index.ts";
-import { type GitServer, gitServer, type Registry, registry } from "../../../cluster/index.ts";
+import {
+  type GitServer,
+  gitServer,
+  type Registry,
+  registry,
+  serve,
+} from "../../../cluster/index.ts";
 import {
   aDaemon,
   builderOf,
@@ -22,13 +27,9 @@ import { instanceAt } from "../fleet.ts";
 import { ends, reaches, reason } from "../kiln.ts";
 
 /** Stands in front of a registry and shows, under the tag `1`, what the tag `other` has. */
-async function forgetful(): Promise<{
-  host: string;
-  behind: (url: string) => void;
-  stop: () => Promise<void>;
-}> {
+async function forgetful() {
   let target = "";
-  const server = http.createServer((request, response) => {
+  const { host, stop } = await serve((request, response) => {
     const isRead = request.method === "GET" || request.method === "HEAD";
     const path = (request.url ?? "").replace(/\/manifests\/1$/, isRead ? "/manifests/other" : "$&");
     const { method, headers } = request;
@@ -39,16 +40,7 @@ async function forgetful(): Promise<{
     sent.on("error", () => response.destroy());
     request.pipe(sent);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    behind: (url) => (target = url),
-    stop: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      await closed;
-    },
-  };
+  return { host, stop, behind: (url: string) => void (target = url) };
 }
 
 describe("reasons of a run", () => {

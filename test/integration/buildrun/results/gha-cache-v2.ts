@@ -3,9 +3,7 @@
 // honour scopes or the age of entries.
 
 import { createHmac } from "node:crypto";
-import http from "node:http";
-import type { AddressInfo } from "node:net";
-import type { BlobStore } from "../../../cluster/index.ts";
+import { type BlobStore, serve } from "../../../cluster/index.ts";
 import { bodyOf, type GhaCache, tokenOf } from "../gha-cache.ts";
 
 interface Entry {
@@ -85,7 +83,7 @@ export async function ghaCacheV2(store: BlobStore): Promise<GhaCache> {
       return { ok: true, matched_key: found.key, signed_download_url: url };
     },
   };
-  const server = http.createServer((request, response) => {
+  const { url, stop } = await serve((request, response) => {
     const method = methods[(request.url ?? "").replace(service, "")];
     const isAllowed = request.headers.authorization === `Bearer ${token}`;
     if (method === undefined || !isAllowed) {
@@ -97,12 +95,6 @@ export async function ghaCacheV2(store: BlobStore): Promise<GhaCache> {
       () => response.destroy(),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const stop = async (): Promise<void> => {
-    server.closeAllConnections();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  };
   const keys = (): string[] => entries.filter((e) => e.size !== undefined).map(({ key }) => key);
-  return { url, token, keys, stop };
+  return { url: `${url}/`, token, keys, stop };
 }

@@ -3,7 +3,7 @@
 
 import { randomUUID } from "node:crypto";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
+import { serve } from "../../../cluster/index.ts";
 import { setTimeout as delay } from "node:timers/promises";
 
 /** What was asked of the registry behind the gate, or refused before it. */
@@ -136,15 +136,11 @@ export async function tokenGate(o: TokenGateOptions): Promise<TokenGate> {
     request.pipe(sent);
   }
 
-  const server = http.createServer((request, response) => {
+  const served = await serve((request, response) => {
     const work = request.url?.startsWith("/token") === true ? issue : pass;
     work(request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const stop = async (): Promise<void> => {
-    server.closeAllConnections();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  };
+  host = served.host;
+  const { stop } = served;
   return { host, scopes, passages, behind: (url) => void (target = url), stop };
 }

@@ -3,8 +3,6 @@
 // argument or environment.
 
 import assert from "node:assert/strict";
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { connect, parseEndpoint } from "../../../../src/buildkit/index.ts";
 import { events, serviceAccounts } from "../../../../src/kube/types.ts";
 import {
@@ -16,6 +14,7 @@ import {
   objectStore,
   type Registry,
   registry,
+  serve,
 } from "../../../cluster/index.ts";
 import {
   assertNowhere,
@@ -47,7 +46,7 @@ const values = {
 /** Serves a context to who shows one of these tokens. */
 async function guarded(archive: () => Promise<Buffer>, tokens: readonly string[]) {
   const shown = new Set<string>();
-  const server = http.createServer((request, response) => {
+  const { url, stop } = await serve((request, response) => {
     const token = (request.headers.authorization ?? "").replace(/^Bearer /i, "");
     if (!tokens.includes(token)) {
       response.writeHead(401).end();
@@ -59,9 +58,7 @@ async function guarded(archive: () => Promise<Buffer>, tokens: readonly string[]
       () => response.destroy(),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/context.tar`;
-  return { url, shown, stop: () => new Promise((resolve) => server.close(resolve)) };
+  return { url: `${url}/context.tar`, shown, stop };
 }
 
 /** One file as a tar archive. */
