@@ -42,6 +42,12 @@ async function podsOf({ server, namespace }: Daemon): Promise<readonly Pod[]> {
   return await server.client.list(pods, { namespace }, never);
 }
 
+/** Plays the kubelet: says this of a pod. */
+async function tell({ server }: Daemon, { metadata }: Pod, status: Pod["status"]): Promise<void> {
+  const { namespace, name } = metadata;
+  await server.client.applyStatus(pods, { metadata: { namespace, name }, status }, {}, never);
+}
+
 /** Runs every pod that comes, over `root`, at an address of its own. */
 class Kubelet {
   readonly #daemon: Daemon;
@@ -102,9 +108,8 @@ class Kubelet {
     this.#receivers.set(name, receiver);
     const ready = { type: "Ready", status: "True" };
     const status = { podIP: host, podIPs: [{ ip: host }], phase: "Running", conditions: [ready] };
-    const metadata = { namespace, name };
     try {
-      await server.client.applyStatus(pods, { metadata, status: status as never }, {}, never);
+      await tell(this.#daemon, pod, status);
     } catch (error) {
       if (!isApiError(error, "NotFound")) throw error;
     }
@@ -251,17 +256,10 @@ describe("the outputs of a run onto a PersistentVolumeClaim", () => {
     await until("the pod to fail", async () => {
       const [pod] = await podsOf(daemon);
       if (pod === undefined) return undefined;
-      const metadata = { namespace: daemon.namespace, name: pod.metadata.name };
       const terminated = { exitCode: 1, message: "the volume is of another kind" };
       const one = { name: "receive", image: "", imageID: "", ready: false, restartCount: 0 };
       const containerStatuses = [{ ...one, state: { terminated } }];
-      const status = { phase: "Failed", containerStatuses };
-      await daemon.server.client.applyStatus(
-        pods,
-        { metadata, status: status as never },
-        {},
-        never,
-      );
+      await tell(daemon, pod, { phase: "Failed", containerStatuses });
       return true;
     });
     const { failure } = (await ends(daemon.server, begun)).status ?? {};
@@ -274,16 +272,9 @@ describe("the outputs of a run onto a PersistentVolumeClaim", () => {
     const playing = until("a pod to be told Ready", async () => {
       const [pod] = await podsOf(daemon);
       if (pod === undefined) return undefined;
-      const { name } = pod.metadata;
       const conditions = [{ type: "Ready", status: "True" }];
       const status = { podIP: gone, podIPs: [{ ip: gone }], phase: "Running", conditions };
-      const metadata = { namespace: daemon.namespace, name };
-      await daemon.server.client.applyStatus(
-        pods,
-        { metadata, status: status as never },
-        {},
-        never,
-      );
+      await tell(daemon, pod, status);
       return true;
     });
     const outputs = [{ tar: { to: to("shop.tar") } }];
