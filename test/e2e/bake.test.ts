@@ -24,20 +24,9 @@ describe("a Bake in a cluster", () => {
     assert.match(table, /bake +Succeeded +3 +3 +0 +Succeeded/);
     const path = "-o=jsonpath={.status.targets[?(@.name=='hello')].digest}";
     const digest = await cluster.kubectl(["get", "bake", "bake", "-n", ns, path]);
-    await cluster.apply(ns, {
-      apiVersion: "v1",
-      kind: "Pod",
-      metadata: { name: "hello" },
-      spec: {
-        restartPolicy: "Never",
-        containers: [{ name: "c", image: `${cluster.registry()}/examples/hello@${digest}` }],
-      },
-    });
-    const said = await cluster.until("the built image to print", async () => {
-      const text = await cluster.kubectl(["logs", "hello", "-n", ns]);
-      return text === "" ? undefined : text;
-    });
-    assert.equal(said.trim(), "hello kiln");
+    const image = `${cluster.registry()}/examples/hello@${digest}`;
+    const said = await cluster.printedBy(ns, "hello", { containers: [{ name: "c", image }] });
+    assert.equal(said, "hello kiln");
     await cluster.kubectl(["delete", "bake", "bake", "-n", ns]);
     await cluster.until("its BuildRuns to be gone", async () => {
       const names = await cluster.kubectl(["get", "buildruns", "-n", ns, "-o", "name"]);

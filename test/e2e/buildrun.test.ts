@@ -34,20 +34,9 @@ describe("a BuildRun in a cluster", () => {
     assert.equal(reasonOf(status), "Succeeded", JSON.stringify(status.failure));
     const digest = status.outputs?.[0]?.image.digest;
     assert.match(digest ?? "", /^sha256:[0-9a-f]{64}$/);
-    await cluster.apply(ns, {
-      apiVersion: "v1",
-      kind: "Pod",
-      metadata: { name: "hello" },
-      spec: {
-        restartPolicy: "Never",
-        containers: [{ name: "hello", image: `${cluster.registry()}/e2e/hello@${digest}` }],
-      },
-    });
-    const printed = await cluster.until("the built image to print", async () => {
-      const text = await cluster.kubectl(["logs", "hello", "-n", ns]);
-      return text === "" ? undefined : text;
-    });
-    assert.equal(printed.trim(), "built by kiln");
+    const image = `${cluster.registry()}/e2e/hello@${digest}`;
+    const printed = await cluster.printedBy(ns, "hello", { containers: [{ name: "c", image }] });
+    assert.equal(printed, "built by kiln");
   });
 
   it("builds once, however often it is applied", async () => {

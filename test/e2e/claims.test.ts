@@ -85,36 +85,26 @@ describe("an output onto a PersistentVolumeClaim in a cluster", () => {
       const left = await cluster.kubectl(["get", "pods,secrets", "-n", at, "-o", "name"]);
       return left.trim() === "" ? true : undefined;
     });
-    await cluster.apply(at, {
-      apiVersion: "v1",
-      kind: "Pod",
-      metadata: { name: "reader" },
-      spec: {
-        restartPolicy: "Never",
-        securityContext: {
-          runAsNonRoot: true,
-          runAsUser: 1000,
-          seccompProfile: { type: "RuntimeDefault" },
-        },
-        containers: [
-          {
-            name: "reader",
-            image: "debian:bookworm-slim",
-            command: ["cat", "/site/www/shop/start"],
-            securityContext: {
-              allowPrivilegeEscalation: false,
-              capabilities: { drop: ["ALL"] },
-            },
-            volumeMounts: [{ name: "site", mountPath: "/site", readOnly: true }],
-          },
-        ],
-        volumes: [{ name: "site", persistentVolumeClaim: { claimName: "site" } }],
+    const printed = await cluster.printedBy(at, "reader", {
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: 1000,
+        seccompProfile: { type: "RuntimeDefault" },
       },
+      containers: [
+        {
+          name: "reader",
+          image: "debian:bookworm-slim",
+          command: ["cat", "/site/www/shop/start"],
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            capabilities: { drop: ["ALL"] },
+          },
+          volumeMounts: [{ name: "site", mountPath: "/site", readOnly: true }],
+        },
+      ],
+      volumes: [{ name: "site", persistentVolumeClaim: { claimName: "site" } }],
     });
-    const printed = await cluster.until("the reader to print", async () => {
-      const text = await cluster.kubectl(["logs", "reader", "-n", at]);
-      return text === "" ? undefined : text;
-    });
-    assert.equal(printed.trim(), "written by kiln");
+    assert.equal(printed, "written by kiln");
   });
 });

@@ -154,6 +154,17 @@ function aRun(name: string, dockerfile: string, over: Manifest = {}): Manifest {
   };
 }
 
+/** What a pod of this spec prints first. */
+async function printedBy(at: string, name: string, spec: Manifest): Promise<string> {
+  const full = { restartPolicy: "Never", ...spec };
+  await apply(at, { apiVersion: "v1", kind: "Pod", metadata: { name }, spec: full });
+  const text = await until(`pod ${at}/${name} to print`, async () => {
+    const printed = await kubectl(["logs", name, "-n", at]);
+    return printed === "" ? undefined : printed;
+  });
+  return text.trim();
+}
+
 /** `registry.example` of this cluster, `host:port`. */
 const registry = (): string => setting("KILN_E2E_REGISTRY");
 
@@ -172,6 +183,7 @@ export const cluster = {
   applyText,
   statusOf,
   finished,
+  printedBy,
   registry,
 };
 
