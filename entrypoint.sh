@@ -11,7 +11,7 @@ trap tell TERM INT
 
 # A shell gives what it runs in the background no input, unless it is told otherwise.
 exec 3<&0
-node /kiln/dist/cli/main.js "$@" <&3 3<&- &
+node /kiln/dist/bin/kiln.js "$@" <&3 3<&- &
 child=$!
 if [ -n "$told" ]; then kill -TERM "$child" 2>/dev/null; fi
 

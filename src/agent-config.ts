@@ -1,6 +1,6 @@
 // What `kiln agent` may be told, and what holds when nobody says.
 
-import type { LogLevel } from "./log.ts";
+import type { LogLevel } from "./log-level.ts";
 
 /** What `kiln agent` may be told. */
 export interface AgentConfig {

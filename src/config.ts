@@ -1,7 +1,7 @@
 // What `kiln controller` may be told, read once at start into one frozen value.
 
 import { hostname } from "node:os";
-import type { LogLevel } from "./log.ts";
+import type { LogLevel } from "./log-level.ts";
 import { version } from "./version.ts";
 
 /** Everything that differs between two installations of the controller. */

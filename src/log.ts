@@ -3,6 +3,7 @@
 
 import { pino } from "pino";
 import type { DestinationStream, Logger } from "pino";
+import type { LogLevel } from "./log-level.ts";
 
 /** Keys whose values never leave the process, at the top of a line or one or two levels down. */
 const secretKeys = [
@@ -18,12 +19,6 @@ const secretKeys = [
   "stringData",
   "token",
 ];
-
-/** Levels that `--log-level` takes, quietest last. */
-export const logLevels = ["debug", "info", "warn", "error"] as const;
-
-/** One of `logLevels`. */
-export type LogLevel = (typeof logLevels)[number];
 
 /** Makes the root logger. `destination` is standard output unless a test wants to read the lines. */
 export function rootLogger(level: LogLevel, destination?: DestinationStream): Logger {

@@ -1,4 +1,4 @@
-// The clients that are compared: buildctl as a program, Kiln's as a program, and Kiln's in a running process.
+// The clients that are compared: buildctl, `kiln solve` as it is shipped, and Kiln's client in a running process.
 import { fork, type ChildProcess } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
@@ -13,8 +13,9 @@ export interface BenchClient {
   stop(): Promise<void>;
 }
 
-function buildctlArguments(job: Job): string[] {
-  const args = ["--addr", job.endpoint, "build", "--progress", "plain"];
+/** The flags of a build, which both programs have. */
+function buildFlags(job: Job): string[] {
+  const args = ["--progress", "plain"];
   if (job.frontend !== "") args.push("--frontend", job.frontend);
   for (const [name, folder] of Object.entries(job.locals))
     args.push("--local", `${name}=${folder}`);
@@ -23,12 +24,17 @@ function buildctlArguments(job: Job): string[] {
   return args;
 }
 
+function measuredWithInput(command: readonly string[], { definition }: Job): Promise<Cost> {
+  return measured(
+    command,
+    definition === undefined ? {} : { stdin: Buffer.from(definition, "base64") },
+  );
+}
+
 /** buildctl. Many builds at once are many processes: wall time is that of the last, CPU the sum. */
 export function buildctlClient(program: string): BenchClient {
   const one = (job: Job): Promise<Cost> =>
-    measured([program, ...buildctlArguments(job)], {
-      ...(job.definition === undefined ? {} : { stdin: Buffer.from(job.definition, "base64") }),
-    });
+    measuredWithInput([program, "--addr", job.endpoint, "build", ...buildFlags(job)], job);
   return {
     name: "buildctl",
     async run(job) {
@@ -52,23 +58,30 @@ export interface KilnProgram {
   readonly runner: string;
   /** src/buildkit as it is installed. */
   readonly module: string;
+  /** The command as it is shipped. */
+  readonly program: string;
 }
 
 /** Writes the runner as JavaScript into a folder: reading types is no cost of an installed program. */
-export function kilnProgram(folder: string, module: string): KilnProgram {
+export function kilnProgram(folder: string, dist: string): KilnProgram {
   const source = readFileSync(path.join(import.meta.dirname, "runner.ts"), "utf8");
   const runner = path.join(folder, "runner.mjs");
   writeFileSync(runner, stripTypeScriptTypes(source));
-  return { runner, module };
+  return {
+    runner,
+    module: path.join(dist, "buildkit/index.js"),
+    program: path.join(dist, "bin/kiln.js"),
+  };
 }
 
-/** Kiln's client in a process of its own for each job. */
-export function kilnClient({ runner, module }: KilnProgram): BenchClient {
+/** `kiln solve`, a process of its own for each job. */
+export function kilnClient({ program }: KilnProgram): BenchClient {
   return {
     name: "kiln",
     async run(job) {
       if (job.concurrent !== undefined) throw new TypeError("one process runs one build");
-      return measured([process.execPath, runner, module, JSON.stringify(job)]);
+      const command = [program, "solve", "--addr", job.endpoint, ...buildFlags(job)];
+      return measuredWithInput([process.execPath, ...command], job);
     },
     stop: async () => undefined,
   };

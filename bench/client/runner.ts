@@ -1,7 +1,6 @@
-// Runs jobs with Kiln's client: one from its arguments, as a program would; or many as they come from a parent,
-// as a controller would.
-//   node runner.ts MODULE JOB     MODULE: src/buildkit/index.ts as tsc compiled it
-//   node runner.ts MODULE         forked: each message is a job, each answer its cost
+// Runs jobs with Kiln's client as they come from a parent, as a controller would.
+//   fork("runner.mjs", [MODULE])     each message is a job, each answer its cost; MODULE: src/buildkit/index.ts as tsc
+//                                    compiled it
 // Imports nothing but types of its own folder: the benchmark runs it with its types stripped, as a program is installed.
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -13,7 +12,7 @@ import type { Cost, Job } from "./job.ts";
 const jobMs = 300_000;
 /** What is unchanged under this name is not sent again. */
 const sharedKey = "bench";
-const [, , file = "", argument] = process.argv;
+const [, , file = ""] = process.argv;
 enableCompileCache();
 const buildkit = (await import(pathToFileURL(file).href)) as typeof Buildkit;
 
@@ -71,15 +70,11 @@ async function run(job: Job): Promise<Cost> {
   return { wallMs, cpuMs: (user + system) / 1_000, rssMiB: Number(peak?.[1]) / 1_024 };
 }
 
-if (argument === undefined) {
-  process.on("message", (job: Job) => {
-    run(job).then(
-      (cost) => process.send?.({ cost }),
-      (error: unknown) =>
-        process.send?.({ error: error instanceof Error ? error.stack : String(error) }),
-    );
-  });
-  process.on("disconnect", () => process.exit());
-} else {
-  await run(JSON.parse(argument) as Job);
-}
+process.on("message", (job: Job) => {
+  run(job).then(
+    (cost) => process.send?.({ cost }),
+    (error: unknown) =>
+      process.send?.({ error: error instanceof Error ? error.stack : String(error) }),
+  );
+});
+process.on("disconnect", () => process.exit());

@@ -31,9 +31,10 @@ export interface World {
   stop(): Promise<void>;
 }
 
-/** Compiles the client into dist, as it is installed. */
+/** Compiles the client into dist and bundles the program, as they are installed. */
 export async function compile(): Promise<void> {
   await exec(path.join(repositoryRoot, "node_modules/.bin/tsc"), ["-b", repositoryRoot]);
+  await exec(process.execPath, [path.join(repositoryRoot, "scripts/bundle.ts")]);
 }
 
 /** Starts a daemon. On tmpfs, so that no disk is measured. */
@@ -50,7 +51,7 @@ export async function world(): Promise<World> {
     socket: daemon.address.replace("unix://", ""),
     daemon,
     buildctl,
-    kiln: kilnProgram(place.folder, path.join(repositoryRoot, "dist/buildkit/index.js")),
+    kiln: kilnProgram(place.folder, path.join(repositoryRoot, "dist")),
     folder(name) {
       const folder = path.join(files, name);
       mkdirSync(folder, { recursive: true });

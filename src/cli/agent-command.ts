@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type AgentConfig, agentDefaults } from "../agent-config.ts";
-import { logLevels } from "../log.ts";
+import { logLevels } from "../log-level.ts";
 
 function milliseconds(text: string): number {
   const seconds = Number(text);

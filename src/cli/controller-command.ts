@@ -1,7 +1,7 @@
 // The flags of `kiln controller`. The operator is loaded when it runs.
 import { Command, InvalidArgumentError, Option } from "commander";
 import { defaultConfig, type ControllerConfig } from "../config.ts";
-import { logLevels } from "../log.ts";
+import { logLevels } from "../log-level.ts";
 
 function positive(text: string): number {
   const number = Number(text);

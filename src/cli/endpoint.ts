@@ -1,7 +1,6 @@
 // Which buildkitd does a command talk to? Flags and $BUILDKIT_HOST as buildctl has them.
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { rootCertificates } from "node:tls";
 import { parseEndpoint, type Endpoint, type TlsMaterial } from "../buildkit/index.ts";
 import { programEndpoint } from "./address/program.ts";
 import { stdioCommand } from "./address/stdio.ts";
@@ -57,7 +56,10 @@ function material(flags: EndpointFlags): TlsMaterial | undefined {
   if ((cert === undefined) !== (key === undefined))
     throw invalidFlag("--tlscert", "a certificate needs its key: --tlskey.");
   return {
-    ca: file("--tlscacert", tlscacert) ?? rootCertificates.join("\n"),
+    // Not imported: it would read them for sockets too.
+    ca:
+      file("--tlscacert", tlscacert) ??
+      process.getBuiltinModule("node:tls").rootCertificates.join("\n"),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
     ...name,
   };

@@ -1,25 +1,7 @@
 #!/usr/bin/env node
-// The `kiln` command. Each subcommand loads what it needs only when it runs, so that `kiln --help`
-// does not pay for the operator's imports.
-
+// The `kiln` command. Node keeps the compiled code of what is loaded after it is told to: all the rest.
 import { enableCompileCache } from "node:module";
-import { Command } from "commander";
-import { version } from "../version.ts";
-import { agentCommand } from "./agent-command.ts";
-import { buildkitCommand } from "./buildkit/command.ts";
-import { controllerCommand } from "./controller-command.ts";
-import { lintCommand } from "./lint-command.ts";
-import { receiveCommand } from "./receive-command.ts";
-import { solveCommand } from "./solve/command.ts";
 
 enableCompileCache();
-await new Command("kiln")
-  .description("BuildKit as a build farm inside Kubernetes.")
-  .version(version, "--version", "print the version")
-  .addCommand(controllerCommand())
-  .addCommand(agentCommand())
-  .addCommand(receiveCommand(), { hidden: true })
-  .addCommand(lintCommand())
-  .addCommand(solveCommand())
-  .addCommand(buildkitCommand())
-  .parseAsync();
+const { runCommand } = await import("./commands.ts");
+await runCommand();

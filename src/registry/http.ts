@@ -1,7 +1,5 @@
 // One small HTTP request with a deadline and a bound on its answer. Follows no redirect: a login must not travel.
-import http from "node:http";
-import https from "node:https";
-import { rootCertificates } from "node:tls";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 
 /** What is asked for. */
 export interface HttpRequest {
@@ -25,7 +23,7 @@ export interface HttpOptions {
 /** What came back. */
 export interface HttpResponse {
   readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders;
   /** All WWW-Authenticate headers joined. */
   readonly challenge: string;
   readonly body: Buffer;
@@ -51,9 +49,11 @@ async function exchange(
   options: HttpOptions,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
+  // Imports would load all that these can be asked for, undici and root certificates too: 35 ms of every start.
+  const tls = process.getBuiltinModule("node:tls");
   const secure = new URL(request.url).protocol === "https:";
   const trust = {
-    ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
+    ...(options.ca === undefined ? {} : { ca: [...tls.rootCertificates, options.ca] }),
     ...(options.insecure === true ? { rejectUnauthorized: false } : {}),
   };
   const { body = "" } = request;
@@ -64,8 +64,9 @@ async function exchange(
     ...request.headers,
     ...(hasBody ? { "content-length": String(length) } : {}),
   };
-  const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
-    const sent = (secure ? https : http).request(
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const { request: start } = process.getBuiltinModule(secure ? "node:https" : "node:http");
+    const sent = start(
       request.url,
       { method: request.method, headers, agent: false, signal, ...(secure ? trust : {}) },
       resolve,
@@ -81,7 +82,7 @@ async function exchange(
   };
 }
 
-async function bodyOf(response: http.IncomingMessage): Promise<Buffer> {
+async function bodyOf(response: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {

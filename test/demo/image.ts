@@ -21,6 +21,7 @@ const inputs = [
   "entrypoint.sh",
   "package.json",
   "package-lock.json",
+  "scripts/bundle.ts",
   "tsconfig.base.json",
 ];
 const folders = ["src", "crds"];

@@ -1,7 +1,6 @@
 // Endpoint → bytes: dials TCP, TLS and unix sockets, takes other streams as they are, upgrades Docker's API.
 import { connect as connectSocket, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { checkServerIdentity, connect as connectTls } from "node:tls";
 import { DuplexBytes, SocketBytes, bufferReader, type ByteStream } from "../http2/byte-stream.ts";
 import type { Keepalive } from "../http2/keepalive.ts";
 import type { DockerEndpoint, Endpoint, TcpEndpoint, UnixEndpoint } from "./endpoint.ts";
@@ -101,6 +100,8 @@ function openSocket(endpoint: TcpEndpoint | UnixEndpoint, options: SocketOptions
   if (tls === undefined)
     return connectSocket({ ...address, keepAliveInitialDelay: tcpKeepaliveMs });
   const name = tls.serverName ?? host;
+  // Not imported, for what it would cost of every start (tls.ts).
+  const { checkServerIdentity, connect: connectTls } = process.getBuiltinModule("node:tls");
   return connectTls({
     ...address,
     ...options.tls,

@@ -3,7 +3,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import path from "node:path";
 import { repositoryRoot } from "../../cluster/index.ts";
 
-const program = path.join(repositoryRoot, "src/cli/main.ts");
+const sources = path.join(repositoryRoot, "src/cli/main.ts");
 
 /** How a command ended. */
 export interface Ended {
@@ -26,11 +26,13 @@ export interface Given {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: Uint8Array;
   readonly cwd?: string;
+  /** The file that is run; default: the sources. */
+  readonly program?: string;
 }
 
 /** Starts kiln. Docker's config of the machine is not seen. */
 export function start(args: readonly string[], given: Given = {}): Running {
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(process.execPath, [given.program ?? sources, ...args], {
     cwd: given.cwd ?? repositoryRoot,
     env: { PATH: process.env["PATH"], DOCKER_CONFIG: "/nowhere", ...given.env },
   });
