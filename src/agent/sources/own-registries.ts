@@ -5,7 +5,7 @@ import { parseReference } from "../../registry/reference.ts";
 import { placeAttr, placeOf } from "../outputs/places.ts";
 import { artifactOf } from "./marks.ts";
 
-/** Hosts of the artifacts that it writes and of those that it lends to the daemon. Throws KilnError User `InvalidReference`. */
+/** Hosts of the artifacts that it writes, and of those that it lends to the daemon. Throws User `InvalidReference`. */
 export function ownRegistries({
   exporters,
   frontendAttrs,

@@ -24,8 +24,8 @@ export interface MergeSources {
 const deadlineMs = 60_000;
 
 /**
- * Merges every output of the run. Throws KilnError Registry/…, or that of a Secret, of the run or of its Builder, that can not be read; of class Infra,
- * `Unexpected`, when a part has no digest.
+ * Merges every output of the run. Throws KilnError Registry/…, or that of a Secret, of the run or of its Builder, that
+ * can not be read; of class Infra, `Unexpected`, when a part has no digest.
  */
 export async function mergeParts(
   { run, builder, plan }: RunWorld,

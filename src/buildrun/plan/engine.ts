@@ -69,7 +69,7 @@ export function isFor(
   return lackOf(request, engine === undefined ? {} : { engine }) === undefined;
 }
 
-/** What an instance cannot do of what is asked, as `push`: something that a Docker engine with the older image store lacks. */
+/** What an instance cannot do of what is asked, such as `push`: what a Docker engine with the older image store lacks. */
 export function lackOf(request: Request, { engine }: Pick<Instance, "engine">): string | undefined {
   if (engine === undefined || engine.containerdStore) return undefined;
   const { frontendAttrs, exporters, cacheExports } = request;

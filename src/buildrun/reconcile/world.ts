@@ -145,8 +145,8 @@ function groupsOf(run: BuildRun, builder: BuilderView): RunWorld["groups"] {
   const { spec, status } = run;
   const isWhole = spec.call !== undefined || isPart(run) || (status?.attempts ?? []).length > 0;
   if (isWhole || spec.platforms.length < 2 || builder.notReady !== undefined) return undefined;
-  // Most parts are pushed, so an engine that cannot push makes one only if there is nobody else, and where that is in vain the
-  // run is refused.
+  // Most parts are pushed, so an engine that cannot push makes one only if there is nobody else; where that is in vain
+  // the run is refused.
   const pushing = builder.instances.filter((one) => one.engine?.containerdStore !== false);
   return cover(spec.platforms, pushing) ?? cover(spec.platforms, builder.instances);
 }
