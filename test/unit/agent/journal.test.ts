@@ -130,11 +130,18 @@ describe("events on the wire", () => {
 describe("the journal", () => {
   let folder = "";
   beforeEach(() => (folder = mkdtempSync(path.join(tmpdir(), "kiln-unit-"))));
-  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  afterEach(async () => {
+    for (const journal of journals.splice(0)) await journal.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
+  const journals: Journal[] = [];
   const small: Partial<JournalLimits> = { segmentBytes: 400, jobBytes: 2_000 };
-  const open = (limits: Partial<JournalLimits> = {}): Journal =>
-    new Journal({ folder, log, limits });
+  const open = (limits: Partial<JournalLimits> = {}): Journal => {
+    const journal = new Journal({ folder, log, limits });
+    journals.push(journal);
+    return journal;
+  };
   const memory = { maxEntries: 4, maxLogBytes: 64 };
 
   it("gives a late reader from disk what memory has dropped", async () => {
@@ -148,7 +155,6 @@ describe("the journal", () => {
       read.map(({ kind, offset }) => `${kind} ${offset}`),
       [...Array.from({ length: 101 }, (_, i) => `solve ${i}`), "finished 101"],
     );
-    await journal.close();
   });
 
   it("drops the oldest first, says so, and repeats what every vertex last said", async () => {
