@@ -92,7 +92,8 @@ describe("a remote Builder and its runs", () => {
   }
 
   it("lets a run wait for its Builder, builds it over mutual TLS, and counts it", async () => {
-    const dockerfile = { inline: "FROM busybox\nRUN sleep 2\n" };
+    // Longer than the time for which a Builder that has just told something keeps numbers back.
+    const dockerfile = { inline: "FROM busybox\nRUN sleep 8\n" };
     const run = await create(server, aRunOf(namespace, "early", { dockerfile }));
     await reaches(server, run, "stalled", (now) => reason(now, "Stalled") === "BuilderNotFound");
     assert.ok(daemon.tls !== undefined);
